@@ -78,18 +78,20 @@ func TestLifecycle(t *testing.T) {
 type life struct {
 	*harness.Harness
 	values string
+	// binary is the Helm that is used.
+	binary string
 }
 
 // newLife returns a cluster without a release, as it is again after the test.
 func newLife(t *testing.T) *life {
 	t.Helper()
 	t.Cleanup(func() { cleanUp(t) })
-	return &life{Harness: newHarness(t)}
+	return &life{Harness: newHarness(t), binary: suite.helm}
 }
 
 func (l *life) helm(arguments ...string) string {
 	l.T.Helper()
-	said, err := helm(l.Ctx, arguments...)
+	said, err := runHelm(l.Ctx, l.binary, arguments...)
 	if err != nil {
 		l.T.Fatal(err)
 	}

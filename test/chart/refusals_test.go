@@ -39,6 +39,16 @@ func TestRefusedValues(t *testing.T) {
 		{"an Ingress of the console without hosts", `{console: {ingress: {enabled: true}}}`, "/console/hosts"},
 		{"an Ingress of the console for no name of others", `{console: {enabled: true, hosts: [localhost, 192.0.2.7], ingress: {enabled: true}}}`, "console.ingress needs a name in console.hosts"},
 		{"the console's cert-manager without an issuer", `{console: {enabled: true, tls: {mode: CertManager}}}`, "/tls/certManager/issuerRef/name"},
+		{"a label that the chart sets", `{commonLabels: {app.kubernetes.io/name: tokens}}`, "/commonLabels"},
+		{"a variable without a name", `{manager: {extraEnv: [{value: "1"}]}}`, "/manager/extraEnv/0"},
+		{"a pull Secret without a name", `{global: {imagePullSecrets: [{}]}}`, "/global/imagePullSecrets/0"},
+		{"a pull Secret with more than a name", `{image: {pullSecrets: [{name: mirror, key: x}]}}`, "/image/pullSecrets/0"},
+		{"an unknown audit log", `{tokenServer: {auditLog: {mode: Syslog}}}`, "/tokenServer/auditLog/mode"},
+		{"a class of no load balancer", `{tokenServer: {service: {loadBalancerClass: example.com/internal}}}`, "/tokenServer/service/type"},
+		{"a traffic policy of no outside", `{console: {service: {externalTrafficPolicy: Local}}}`, "/console/service/type"},
+		{"an unknown DNS policy", `{console: {dnsPolicy: Cluster}}`, "/console/dnsPolicy"},
+		{"a negative history", `{manager: {revisionHistoryLimit: -1}}`, "/manager/revisionHistoryLimit"},
+		{"an object that is a number", `{extraObjects: [1]}`, "/extraObjects/0"},
 		{"a budget that allows nothing", `{tokenServer: {podDisruptionBudget: {maxUnavailable: 0}}}`, "/tokenServer/podDisruptionBudget/maxUnavailable"},
 	}
 	for _, c := range cases {

@@ -10,50 +10,43 @@ import (
 
 // TestLint: Helm finds nothing to complain of.
 func TestLint(t *testing.T) {
-	if said, err := helm(t.Context(), "lint", "--strict", "charts/refreshkeys"); err != nil {
-		t.Errorf("%v\n%s", err, said)
+	for _, binary := range []string{suite.helm, suite.helm3} {
+		if said, err := runHelm(t.Context(), binary, "lint", "--strict", "charts/refreshkeys"); err != nil {
+			t.Errorf("%v\n%s", err, said)
+		}
 	}
 }
 
-// TestEveryValueIsDescribed: the schema has each value of values.yaml and no other, with a description,
-// of which docs/install.md is made.
-func TestEveryValueIsDescribed(t *testing.T) {
-	var values, schema map[string]any
-	for file, into := range map[string]*map[string]any{"values.yaml": &values, "values.schema.json": &schema} {
-		text, err := os.ReadFile(filepath.Join(suite.root, "charts/refreshkeys", file))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := yaml.UnmarshalStrict(text, into); err != nil {
-			t.Fatal(err)
-		}
+// TestUnknownValuesAreRefused checks that each group of values in the schema is closed, but for `global`, which a parent chart shares.
+// hack/chart fails where values.yaml and the schema do not have the same values, or one has no description.
+func TestUnknownValuesAreRefused(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(suite.root, "charts/refreshkeys/values.schema.json"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	describe(t, "", values, schema)
+	schema := map[string]any{}
+	if err := yaml.UnmarshalStrict(text, &schema); err != nil {
+		t.Fatal(err)
+	}
+	groups := closed(t, "", schema)
+	if groups < 40 {
+		t.Errorf("%d groups of values were found", groups)
+	}
 }
 
-func describe(t *testing.T, path string, value any, schema map[string]any) {
+// closed returns the number of groups.
+func closed(t *testing.T, path string, schema map[string]any) int {
 	t.Helper()
-	if said, _ := schema["description"].(string); said == "" && path != "" {
-		t.Errorf("%s has no description", path)
-	}
 	properties, _ := schema["properties"].(map[string]any)
-	fields, _ := value.(map[string]any)
-	if len(properties) == 0 || schema["type"] != "object" {
-		return
+	if len(properties) == 0 {
+		return 0
 	}
-	if schema["additionalProperties"] != false {
+	if schema["additionalProperties"] != false && path != "/global" {
 		t.Errorf("%s takes what is misspelt", path)
 	}
+	groups := 1
 	for field, described := range properties {
-		if found, ok := fields[field]; ok {
-			describe(t, path+"/"+field, found, described.(map[string]any))
-		} else if field != "global" {
-			t.Errorf("%s/%s is not in values.yaml", path, field)
-		}
+		groups += closed(t, path+"/"+field, described.(map[string]any))
 	}
-	for field := range fields {
-		if _, ok := properties[field]; !ok {
-			t.Errorf("%s/%s is not in values.schema.json", path, field)
-		}
-	}
+	return groups
 }

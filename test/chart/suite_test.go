@@ -37,26 +37,38 @@ var foreign = []struct{ module, file string }{
 	{"github.com/prometheus-operator/prometheus-operator@v0.85.0", "example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml"},
 	{"github.com/prometheus-operator/prometheus-operator@v0.85.0", "example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml"},
 	{"github.com/prometheus-operator/prometheus-operator@v0.85.0", "example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml"},
+	{"github.com/argoproj/argo-cd/v3@v3.5.7", "manifests/crds/application-crd.yaml"},
 }
 
 // suite is what all tests share. They run one after the other: a cluster holds one release.
 var suite struct {
 	*cluster.Cluster
-	root, helm string
+	root string
+	// helm is Helm 4, and helm3 the last of Helm 3.
+	helm, helm3 string
+	// version is what VERSION says.
+	version string
 }
 
 func TestMain(m *testing.M) { os.Exit(harness.Main(m, &suite.Cluster, prepare)) }
 
-// prepare builds Helm, and installs the third-party kinds.
+// prepare builds both Helms, and installs the third-party kinds.
 func prepare(ctx context.Context, _ *cluster.Cluster) (err error) {
 	if suite.root, err = cluster.RepositoryRoot(); err != nil {
 		return err
 	}
-	built, err := exec.Command(filepath.Join(suite.root, "hack/helm/build.sh")).Output()
+	version, err := os.ReadFile(filepath.Join(suite.root, "VERSION"))
 	if err != nil {
-		return fmt.Errorf("build helm: %w", err)
+		return err
 	}
-	suite.helm = strings.TrimSpace(string(built))
+	suite.version = strings.TrimSpace(string(version))
+	for folder, into := range map[string]*string{"helm": &suite.helm, "helm3": &suite.helm3} {
+		built, err := exec.CommandContext(ctx, filepath.Join(suite.root, "hack", folder, "build.sh")).Output()
+		if err != nil {
+			return fmt.Errorf("build %s: %w", folder, err)
+		}
+		*into = strings.TrimSpace(string(built))
+	}
 	return installForeign(ctx)
 }
 
@@ -96,9 +108,13 @@ func output(command *exec.Cmd) (string, error) {
 	return out.String(), nil
 }
 
-// helm runs it for this cluster, with nothing of the user's own set-up.
+// helm runs Helm 4 for this cluster, with nothing of the user's own set-up.
 func helm(ctx context.Context, arguments ...string) (string, error) {
-	command := exec.CommandContext(ctx, suite.helm, arguments...)
+	return runHelm(ctx, suite.helm, arguments...)
+}
+
+func runHelm(ctx context.Context, binary string, arguments ...string) (string, error) {
+	command := exec.CommandContext(ctx, binary, arguments...)
 	command.Dir = suite.root
 	command.Env = append(os.Environ(), "KUBECONFIG="+suite.Kubeconfig(),
 		"HELM_CACHE_HOME="+filepath.Join(suite.Dir(), "helm"), "HELM_CONFIG_HOME="+filepath.Join(suite.Dir(), "helm"),
@@ -115,11 +131,19 @@ func kubectl(t *testing.T, arguments ...string) string {
 	return string(out)
 }
 
-// render is the chart with values, which are YAML.
-func render(t *testing.T, values string, flags ...string) ([]*unstructured.Unstructured, error) {
+// render is the chart with values, which are YAML; later ones are merged over earlier ones.
+func render(t *testing.T, values ...string) ([]*unstructured.Unstructured, error) {
 	t.Helper()
-	arguments := append([]string{"template", release, "charts/refreshkeys", "--namespace", namespace, "--values", valuesFile(t, values)}, flags...)
-	out, err := helm(t.Context(), arguments...)
+	return renderWith(t, suite.helm, values...)
+}
+
+func renderWith(t *testing.T, binary string, values ...string) ([]*unstructured.Unstructured, error) {
+	t.Helper()
+	arguments := []string{"template", release, "charts/refreshkeys", "--namespace", namespace}
+	for _, each := range values {
+		arguments = append(arguments, "--values", valuesFile(t, each))
+	}
+	out, err := runHelm(t.Context(), binary, arguments...)
 	if err != nil {
 		return nil, err
 	}
