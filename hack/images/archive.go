@@ -9,32 +9,83 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/match"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/ko/pkg/build"
 )
 
-// writeArchive writes an OCI layout as one tar file, which `ctr images import`, `skopeo
-// copy oci-archive:`, `podman load` and `crane push` read. The file is written atomically.
-func writeArchive(archive, tag string, result build.Result) error {
-	if err := os.MkdirAll(filepath.Dir(archive), 0o755); err != nil {
+// writeImage writes an image in the three forms in which tools read it:
+//
+//	OUT/COMMAND                            an OCI layout: `crane push`, `skopeo copy oci:`
+//	OUT/COMMAND.tar                        the same as one file: `ctr images import`, `skopeo copy oci-archive:`
+//	OUT/docker/COMMAND-OS-ARCHITECTURE.tar one platform: `docker load`, `kind load image-archive`
+//
+// Each is complete before it gets its name.
+func writeImage(out, command, tag string, result build.Result) error {
+	if err := os.MkdirAll(filepath.Join(out, "docker"), 0o755); err != nil {
 		return err
 	}
-	folder, err := os.MkdirTemp(filepath.Dir(archive), ".layout-")
+	folder, err := os.MkdirTemp(out, ".layout-")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
+	if err := os.Chmod(folder, 0o755); err != nil {
+		return err
+	}
 	if err := writeLayout(folder, tag, result); err != nil {
 		return err
 	}
-	part := archive + ".part"
-	if err := writeTar(part, folder); err != nil {
+	archive := filepath.Join(out, command+".tar")
+	if err := writeTar(archive+".part", folder); err != nil {
 		return err
 	}
-	return os.Rename(part, archive)
+	if err := os.Rename(archive+".part", archive); err != nil {
+		return err
+	}
+	if err := writeDockerArchives(filepath.Join(out, "docker"), command, tag, result); err != nil {
+		return err
+	}
+	final := filepath.Join(out, command)
+	if err := os.RemoveAll(final); err != nil {
+		return err
+	}
+	return os.Rename(folder, final)
+}
+
+// writeDockerArchives writes an archive of each platform's image. Docker without its containerd store, and kind,
+// read no index of images.
+func writeDockerArchives(folder, command, tag string, result build.Result) error {
+	index, ok := result.(v1.ImageIndex)
+	if !ok {
+		return fmt.Errorf("%T is not an index of images", result)
+	}
+	manifest, err := index.IndexManifest()
+	if err != nil {
+		return err
+	}
+	reference, err := name.NewTag(tag)
+	if err != nil {
+		return err
+	}
+	for _, each := range manifest.Manifests {
+		image, err := index.Image(each.Digest)
+		if err != nil {
+			return err
+		}
+		archive := filepath.Join(folder, command+"-"+strings.ReplaceAll(each.Platform.String(), "/", "-")+".tar")
+		if err := tarball.WriteToFile(archive+".part", reference, image); err != nil {
+			return err
+		}
+		if err := os.Rename(archive+".part", archive); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func writeLayout(folder, tag string, result build.Result) error {

@@ -171,23 +171,34 @@ func TestReproducible(t *testing.T) {
 	}
 }
 
-// TestReproducibleArchive checks that a second build gives the same archive, byte for byte.
+// TestReproducibleArchive checks that a second build gives the same archives, byte for byte.
 func TestReproducibleArchive(t *testing.T) {
 	again := t.TempDir()
 	if err := run(t.Context(), "../..", again, version, []string{"linux/amd64", "linux/arm64"}); err != nil {
 		t.Fatal(err)
 	}
+	archives, err := filepath.Glob(filepath.Join(built, "docker", "*.tar"))
+	if err != nil || len(archives) != 2*len(commands) {
+		t.Fatalf("found %v (%v), want an archive for each command and platform", archives, err)
+	}
 	for _, command := range commands {
-		first, err := os.ReadFile(filepath.Join(built, command+".tar"))
+		archives = append(archives, filepath.Join(built, command+".tar"))
+	}
+	for _, archive := range archives {
+		file, err := filepath.Rel(built, archive)
 		if err != nil {
 			t.Fatal(err)
 		}
-		second, err := os.ReadFile(filepath.Join(again, command+".tar"))
+		first, err := os.ReadFile(archive)
+		if err != nil {
+			t.Fatal(err)
+		}
+		second, err := os.ReadFile(filepath.Join(again, file))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(first, second) {
-			t.Errorf("%s.tar differs between two builds", command)
+			t.Errorf("%s differs between two builds", file)
 		}
 	}
 }

@@ -35,7 +35,7 @@ var commands = []string{"manager", "tokenserver", "console"}
 
 func main() {
 	root := flag.String("root", ".", "the module with the commands")
-	out := flag.String("out", "", "where COMMAND.tar and the SBOMs go")
+	out := flag.String("out", "", "where the images and the SBOMs go")
 	version := flag.String("version", "", "the tag of the images")
 	platforms := flag.String("platforms", "linux/amd64,linux/arm64", "what they are built for")
 	flag.Parse()
@@ -62,9 +62,8 @@ func run(ctx context.Context, root, out, version string, platforms []string) err
 			return fmt.Errorf("build cmd/%s: %w", command, err)
 		}
 		tag := fmt.Sprintf("%s/%s:%s", repository, command, version)
-		archive := filepath.Join(out, command+".tar")
-		if err := writeArchive(archive, tag, result); err != nil {
-			return fmt.Errorf("write %s: %w", archive, err)
+		if err := writeImage(out, command, tag, result); err != nil {
+			return fmt.Errorf("write the image of cmd/%s: %w", command, err)
 		}
 		digest, err := result.Digest()
 		if err != nil {
@@ -93,7 +92,7 @@ func newBuilder(ctx context.Context, root, sboms, version string, platforms []st
 		build.WithPlatforms(platforms...),
 		build.WithTrimpath(true),
 		build.WithDefaultEnv([]string{"CGO_ENABLED=0", "GOWORK=off"}),
-		build.WithDefaultLdflags([]string{"-s", "-w"}),
+		build.WithDefaultLdflags([]string{"-s", "-w", "-X", module + "/internal/version.Version=" + version}),
 		build.WithUser(user),
 		build.WithSPDX(version),
 		build.WithSBOMDir(sboms),
