@@ -99,6 +99,14 @@ else
 	@$(PROSE)
 endif
 
+.PHONY: vulncheck
+vulncheck: ## Look for known vulnerabilities that the programs call, in the database GOVULNDB or https://vuln.go.dev; says so where there is none
+	@hack/vuln/run
+
+.PHONY: actionlint
+actionlint: ## Check the workflows of .github with actionlint, and their pins, rights and targets; verify does this too
+	cd hack/workflows && GOWORK=off go test -count=1 .
+
 .PHONY: interop
 interop: controlplane ## Test with independent clients: x/oauth2, go-oidc, jwx, zitadel/oidc, openid-client, oidc-client-ts, Auth.js, kube-apiserver, kubectl, mod_auth_openidc; some in Chromium
 	@hack/interop -v
@@ -137,7 +145,19 @@ build: ## Build the binaries into bin/
 images: ## Build the container images into bin/images, for linux/amd64 and arm64, with SBOMs; needs no registry
 	@hack/images/build.sh bin/images
 
+.PHONY: release
+release: ## Make all files of a release: VERSION=v0.2.0, KEY=cosign.key or KEYLESS=true; see docs/releasing.md
+	@hack/release/run build $(VERSION)
+
+.PHONY: release-publish
+release-publish: ## Push the images and the chart of a release, and their signatures, to REGISTRY
+	@hack/release/run publish $(VERSION)
+
 ##@ Slow proofs
+
+.PHONY: release-test
+release-test: controlplane ## Rehearse a release: build it twice, sign, push to a local registry, verify, install and upgrade from there
+	cd test/release && GOWORK=off go test -count=1 -v -timeout 90m .
 
 .PHONY: interop-proxy
 interop-proxy: controlplane ## Test with oauth2-proxy, which takes some minutes to build without a cache
