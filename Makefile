@@ -45,11 +45,11 @@ demo: controlplane ## Watch a refresh key get a token, rotate and be revoked, on
 
 .PHONY: up
 up: ## Start a local cluster with the operator and leave it running
-	@go run ./hack/local up
+	@go run ./hack/local $(if $(LOCAL_DIR),--dir=$(LOCAL_DIR)) up
 
 .PHONY: down
 down: ## Stop the cluster that `make up` started
-	@go run ./hack/local down
+	@go run ./hack/local $(if $(LOCAL_DIR),--dir=$(LOCAL_DIR)) down
 
 .PHONY: unit
 unit: ## Run the tests that need no API server, with their coverage, which has a floor in hack/gotest: half a minute

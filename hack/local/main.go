@@ -1,6 +1,6 @@
 // Command local is `make up` and `make down`: it runs Refresh Keys on a Kubernetes
 // control plane of its own, as plain processes on this machine. All data and logs are
-// in bin/local.
+// in one folder, bin/local by default.
 package main
 
 import (
@@ -17,7 +17,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/framework/cluster"
 )
 
-const usage = "usage: go run ./hack/local up | down [--keep]"
+const usage = "usage: go run ./hack/local [--dir FOLDER] up | down [--keep]"
 
 func main() {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -32,7 +32,8 @@ func main() {
 func run(ctx context.Context, args []string) error {
 	flags := pflag.NewFlagSet("local", pflag.ContinueOnError)
 	flags.Usage = func() { fmt.Fprintf(os.Stderr, "%s\n%s", usage, flags.FlagUsages()) }
-	keep := flags.Bool("keep", false, "down: keep the data in bin/local for the next up")
+	keep := flags.Bool("keep", false, "down: keep the data for the next up")
+	dir := flags.String("dir", "", "the folder of the cluster; bin/local of the repository by default")
 	err := flags.Parse(args)
 	if errors.Is(err, pflag.ErrHelp) {
 		return nil
@@ -48,6 +49,11 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	place := place{root: root, dir: filepath.Join(root, "bin", "local")}
+	if *dir != "" {
+		if place.dir, err = filepath.Abs(*dir); err != nil {
+			return err
+		}
+	}
 	unlock, err := place.lock()
 	if err != nil {
 		return err

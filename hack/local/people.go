@@ -15,8 +15,9 @@ import (
 )
 
 const (
-	// peopleNamespace is that of people's sessions, and the name of their issuer.
-	peopleNamespace = "people"
+	// peopleNamespace is that of people's sessions, and the name of their issuer. It differs from the names on the pages, so that
+	// a reader can follow each page in this cluster.
+	peopleNamespace = "local"
 	// clusterAudience is the audience of the issuer's tokens that the API server accepts.
 	clusterAudience = "https://kubernetes.example.com"
 	userName        = "demo"
@@ -126,8 +127,10 @@ func people(ctx context.Context, at place, c *cluster.Cluster) (*signIn, error) 
 	if err != nil {
 		return nil, err
 	}
-	if err := trust(at, cluster.Trusted{
-		URL: s.issuer, Audience: clusterAudience, Authority: string(bundle), Prefix: peopleNamespace + ":", SessionNamespace: peopleNamespace,
+	if err := s.admit(ctx, c, bundle, func() error {
+		return trust(at, cluster.Trusted{
+			URL: s.issuer, Audience: clusterAudience, Authority: string(bundle), Prefix: peopleNamespace + ":", SessionNamespace: peopleNamespace,
+		})
 	}); err != nil {
 		return nil, err
 	}

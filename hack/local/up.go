@@ -72,10 +72,6 @@ func install(ctx context.Context, c *cluster.Cluster) (console string, err error
 const replicas = 2
 
 func explain(at place, c *cluster.Cluster, console string, who *signIn) error {
-	kubectl := "kubectl"
-	if _, err := exec.LookPath(kubectl); err != nil {
-		kubectl = at.shown(c.KubectlPath())
-	}
 	urls := make([]string, replicas)
 	for i := range urls {
 		url, err := c.TokenServerURL(i + 1)
@@ -85,16 +81,22 @@ func explain(at place, c *cluster.Cluster, console string, who *signIn) error {
 		urls[i] = url
 	}
 	fmt.Printf(`
-Refresh Keys runs; its token service serves at %[4]s. Now type:
+Refresh Keys runs; its token service serves at %[4]s. Now type, in each shell that uses it:
 
   export KUBECONFIG=%[1]s
-  %[2]s apply -f config/samples/jwtrefreshkey_orders.yaml
-  %[2]s get jrk
+  export PATH=%[2]s:%[11]s:$PATH
 
-and exchange the token for an access token:
+The first folder has kubectl, and the second one the plugin, kubectl refreshkey. Create a refresh key:
 
-  field() { %[2]s get secret orders -o go-template="{{index .data \"$1\" | base64decode}}"; }
-  curl --cacert <(field ca.crt) $(field token-endpoint) -d grant_type=refresh_token -d refresh_token=$(field token) |
+  kubectl apply -f %[12]s
+  kubectl wait --for=condition=Ready jrk/orders
+  kubectl get jrk
+
+and exchange its token for an access token:
+
+  field() { kubectl get secret orders -o go-template="{{index .data \"$1\" | base64decode}}"; }
+  field ca.crt > %[13]s/ca.crt
+  field token | curl --silent --cacert %[13]s/ca.crt "$(field token-endpoint)" -d grant_type=refresh_token --data-urlencode refresh_token@- |
     sed 's/.*"access_token":"\([^"]*\)".*/\1/'
 
 Or create, rotate and revoke refresh keys in the console, as the administrator. This URL works once, within 5 minutes; make up prints another one:
@@ -108,10 +110,11 @@ People sign in at the console, as in a cluster, at the login page of the token s
 
 On the command line, kubectl refreshkey signs the same user in, for the API server:
 
-  bin/kubectl-refreshkey login --issuer-url %[9]s --ca-file %[10]s
+  kubectl refreshkey login --issuer-url %[9]s --ca-file %[10]s
 
-Logs are in %[3]s. When you are done: make down
-`, c.Kubeconfig(), kubectl, at.shown(filepath.Join(at.dir, "log")), strings.Join(urls, " and "), console,
-		who.console, who.user, who.password, who.issuer, at.shown(filepath.Join(at.dir, "tokenservice-ca.crt")))
+This cluster has no nodes: a pod stays Pending, and all else works. Logs are in %[3]s. When you are done: make down
+`, c.Kubeconfig(), filepath.Dir(c.KubectlPath()), at.shown(filepath.Join(at.dir, "log")), strings.Join(urls, " and "), console,
+		who.console, who.user, who.password, who.issuer, filepath.Join(at.dir, "tokenservice-ca.crt"), filepath.Join(at.root, "bin"),
+		filepath.Join(at.root, "config", "samples", "jwtrefreshkey_orders.yaml"), at.dir)
 	return nil
 }

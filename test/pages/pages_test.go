@@ -1,10 +1,9 @@
-// Package pages runs the documentation: every command of a page, in order, in one shell,
-// against a real cluster with the operator, the token service and the plugin.
+// Package pages runs the documentation as a reader does who has typed `make up` and nothing else: every command of a page, in order, in
+// one shell and an empty folder, in the cluster of `make up`.
 package pages
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"os"
 	"os/exec"
@@ -27,76 +26,6 @@ import (
 
 // pageTimeout is much longer than a page takes.
 const pageTimeout = 4 * time.Minute
-
-// suite is shared by all tests: a control plane, a manager and two replicas of the token service, each in its own process.
-var suite struct {
-	*cluster.Cluster
-	root string
-	// bin is a folder with kubectl, the plugin, and the commands that open a browser.
-	bin string
-	// trust is the file of the API server's --authentication-config. A page lets the API server trust an issuer by it.
-	trust string
-}
-
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	folder, err := os.MkdirTemp("", "pages-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "error:", err)
-		return 1
-	}
-	defer func() { _ = os.RemoveAll(folder) }()
-	suite.trust = filepath.Join(folder, "authentication.json")
-	content, err := cluster.AuthenticationConfiguration()
-	if err == nil {
-		err = os.WriteFile(suite.trust, content, 0o600)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "error:", err)
-		return 1
-	}
-	return harness.Main(m, &suite.Cluster, prepare, "--authentication-config="+suite.trust)
-}
-
-// prepare installs the operator as a user does, with all of its functions, and the commands that pages call.
-func prepare(ctx context.Context, c *cluster.Cluster) (err error) {
-	if suite.root, err = cluster.RepositoryRoot(); err != nil {
-		return err
-	}
-	suite.bin = filepath.Join(c.Dir(), "bin")
-	if err := os.Mkdir(suite.bin, 0o700); err != nil {
-		return err
-	}
-	if err := os.Symlink(c.KubectlPath(), filepath.Join(suite.bin, "kubectl")); err != nil {
-		return err
-	}
-	if err := writeOpeners(suite.bin); err != nil {
-		return err
-	}
-	if err := cluster.Build(ctx, suite.root, "./cmd/kubectl-refreshkey", filepath.Join(suite.bin, "kubectl-refreshkey")); err != nil {
-		return err
-	}
-	if err := cluster.Install(ctx, c); err != nil {
-		return err
-	}
-	for _, role := range []string{"fast-propagation", "restarts"} {
-		if _, err := c.Kubectl(ctx, "apply", "--server-side", "-f", filepath.Join(suite.root, "config", role, "role.yaml")); err != nil {
-			return err
-		}
-	}
-	if _, err := cluster.RunManager(ctx, c, "--fast-propagation", "--restarts"); err != nil {
-		return err
-	}
-	if _, err := cluster.RunTokenServers(ctx, c, 2); err != nil {
-		return err
-	}
-	if err := cluster.EnsureIssuer(ctx, c, cluster.DefaultIssuer); err != nil {
-		return err
-	}
-	_, err = c.Kubectl(ctx, "create", "namespace", "shop")
-	return err
-}
 
 // fixture gives a test the shared cluster and a user's folder.
 type fixture struct {
@@ -127,26 +56,40 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// noMake stands in for make: the cluster is up.
-const noMake = "make() { case $1 in up|down) ;; *) echo \"make $1 is not for a page\"; return 1;; esac; }\n"
+// makeUp stands in for make. The cluster is up: its `make up` prints what that of the suite printed, and sets the variables as it says. The
+// suite itself runs `make down` at its end.
+const makeUp = "make() { case $1 in up) cat \"$SAID\"; eval \"$(grep '^  export ' \"$SAID\")\";; down) ;; *) echo \"make $1 is not for a page\"; return 1;; esac; }\n"
 
-// play runs the commands of a page.
+// inCheckout are the pages whose reader is in a checkout of the repository. Other readers are in an empty folder.
+var inCheckout = []string{"README.md"}
+
+// play runs the commands of a page. A page that begins with `make up` says how a shell uses the cluster. The reader of another page has
+// done so.
 func (h *fixture) play(page *guide.Page) {
 	h.T.Helper()
 	ctx, cancel := context.WithTimeout(h.Ctx, pageTimeout)
 	defer cancel()
-	shell := h.shell(noMake)
-	h.Expect(shell.Files(page, suite.root)).To(gomega.Succeed())
-	if _, err := shell.Play(ctx, page, page.Own()); err != nil {
+	steps := page.Own()
+	shell := h.shell("")
+	if len(steps) > 0 && steps[0].Commands == "make up\n" {
+		shell.Prelude = makeUp
+	}
+	root := ""
+	if slices.ContainsFunc(inCheckout, func(name string) bool { return page.Path == filepath.Join(suite.root, name) }) {
+		root = suite.root
+	}
+	h.Expect(shell.Files(page, root)).To(gomega.Succeed())
+	if _, err := shell.Play(ctx, page, steps); err != nil {
 		h.T.Fatal(err)
 	}
 }
 
-// shell returns the shell of a user who has the plugin and the administrator's kubeconfig.
+// shell returns the shell of a reader who has typed what `make up` says.
 func (h *fixture) shell(prelude string) guide.Shell {
-	return guide.Shell{Dir: h.dir, Prelude: prelude, Env: append(os.Environ(),
-		"PATH="+suite.bin+string(filepath.ListSeparator)+os.Getenv("PATH"), "HOME="+h.dir,
-		"KUBECONFIG="+suite.Kubeconfig(), "KUBERC=off", "KUBECTL_KUBERC=false", "NO_COLOR=1")}
+	env := slices.DeleteFunc(os.Environ(), func(variable string) bool { return strings.HasPrefix(variable, "KUBE") })
+	return guide.Shell{Dir: h.dir, Prelude: suite.exports + prelude, Env: append(env,
+		"PATH="+suite.bin+string(filepath.ListSeparator)+os.Getenv("PATH"), "HOME="+h.dir, "SAID="+suite.saidFile,
+		"KUBERC=off", "KUBECTL_KUBERC=false", "NO_COLOR=1")}
 }
 
 // tidy restores the initial state of the cluster for the next page. The context of the test has ended.
@@ -154,13 +97,12 @@ func (h *fixture) tidy(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), pageTimeout)
 	defer cancel()
-	for _, namespace := range []string{"shop", "default"} {
-		for _, kind := range []string{"jwtrefreshkeys", "deployments", "secrets", "configmaps"} {
-			// kube-controller-manager creates this one again.
-			args := []string{"delete", kind, "--field-selector=metadata.name!=kube-root-ca.crt", "--namespace", namespace, "--timeout=30s"}
-			if _, err := suite.Kubectl(ctx, args...); err != nil {
-				t.Errorf("tidy up: %v", err)
-			}
+	for _, args := range [][]string{
+		{"jwtrefreshkeys", "--all", "--namespace=default"},
+		{"namespaces", "shop", "ci", "--ignore-not-found", "--timeout=60s"},
+	} {
+		if _, err := suite.Kubectl(ctx, append([]string{"delete"}, args...)...); err != nil {
+			t.Errorf("tidy up: %v", err)
 		}
 	}
 	issuer := harness.NewIssuer(cluster.DefaultIssuer)

@@ -5,9 +5,9 @@
 //
 //	<!-- file: NAME -->              the block is a file; commands of the page use it
 //	<!-- apply: NAME [FLAGS] -->     the same, and kubectl apply applies it
-//	<!-- before: COMMANDS -->        runs first, for a state that a cluster in use already has
+//	<!-- before: COMMANDS -->        runs first, for a state that a cluster in use already has: no test is prepared on the page itself
 //	<!-- until: COMMAND -- TEXT -->  waits first, until the command prints the text
-//	<!-- run by: TestName -->        another test runs the block, or the program test/e2e
+//	<!-- run by: TestName -->        another test runs the block, or several with commas between them, or the program test/e2e
 //	<!-- not run: REASON -->         no test runs the block
 package guide
 
@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -49,7 +50,7 @@ type Step struct {
 	Shown *string
 	// Applied is the name of the file that the step applies, after a mark `apply`.
 	Applied string
-	// Elsewhere is the test that runs it, and Unplayed why none does.
+	// Elsewhere are the tests that run it, with commas between them, and Unplayed says why none does.
 	Elsewhere, Unplayed string
 }
 
@@ -180,7 +181,7 @@ func (p *Page) Own() []Step {
 
 // Of returns the steps that the page assigns to a test.
 func (p *Page) Of(test string) []Step {
-	return p.chosen(func(s Step) bool { return s.Elsewhere == test })
+	return p.chosen(func(s Step) bool { return slices.Contains(strings.Split(s.Elsewhere, ", "), test) })
 }
 
 func (p *Page) chosen(by func(Step) bool) (steps []Step) {

@@ -29,12 +29,16 @@ type Shell struct {
 	Ends   func(step Step, printed string)
 }
 
-// Files writes the files of a page to the folder, with links to the parts of the repository that pages name.
+// Files writes the files of a page to the folder. With the root of the repository, it adds links to the parts of it that pages name; a
+// reader in an empty folder has none.
 func (s Shell) Files(page *Page, root string) error {
 	for name, content := range page.Files {
 		if err := os.WriteFile(filepath.Join(s.Dir, name), []byte(replaced(s.Typed, content)), 0o600); err != nil {
 			return err
 		}
+	}
+	if root == "" {
+		return nil
 	}
 	for _, part := range []string{"config", "charts"} {
 		if err := os.Symlink(filepath.Join(root, part), filepath.Join(s.Dir, part)); err != nil && !errors.Is(err, os.ErrExist) {
