@@ -72,7 +72,7 @@ func TestARestoreOfTwoHundredKeys(t *testing.T) {
 	w.allStand(keys, nil)
 	tokens, before := w.held(), w.secretsByName()
 	dir := t.TempDir()
-	w.shell(dir, blocks[0])
+	w.shell(dir, blocks[0]+blocks[1])
 	w.settles(written)
 
 	started, base := time.Now(), written.total.Load()
@@ -92,7 +92,7 @@ func TestARestoreOfTwoHundredKeys(t *testing.T) {
 
 	w.loseEverything(keys)
 	started = time.Now()
-	w.shell(dir, blocks[1])
+	w.shell(dir, blocks[2])
 	w.allStand(keys, func(kind int) string {
 		if !restoredKinds[kind].atOnce {
 			return v1alpha1.ReasonWaitingForSecret
@@ -124,8 +124,8 @@ func restoreBlocks(t *testing.T, namespace string) (blocks []string) {
 	for _, step := range page.Of(t.Name()) {
 		blocks = append(blocks, strings.ReplaceAll(step.Commands, "--all-namespaces", "--namespace "+namespace))
 	}
-	if len(blocks) != 2 {
-		t.Fatalf("the page has %d blocks for this test, want the backup and the restore", len(blocks))
+	if len(blocks) != 3 {
+		t.Fatalf("the page has %d blocks for this test, want two of the backup and the restore", len(blocks))
 	}
 	return blocks
 }

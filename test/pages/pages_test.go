@@ -78,6 +78,7 @@ func (h *fixture) play(page *guide.Page) {
 	if slices.ContainsFunc(inCheckout, func(name string) bool { return page.Path == filepath.Join(suite.root, name) }) {
 		root = suite.root
 	}
+	h.Expect(page.Unnamed()).To(gomega.BeEmpty(), "a reader does not have these files")
 	h.Expect(shell.Files(page, root)).To(gomega.Succeed())
 	if _, err := shell.Play(ctx, page, steps); err != nil {
 		h.T.Fatal(err)

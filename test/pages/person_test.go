@@ -42,12 +42,12 @@ func writeOpeners(folder string) error {
 	return nil
 }
 
-// person is Jane with a browser, which has cookies, follows redirects and sends forms. Programs that open a browser open this one.
+// person is a user with a browser, by default Jane, which has cookies, follows redirects and sends forms. Programs that open a browser open this one.
 type person struct {
-	h        *fixture
-	password string
-	browser  *http.Client
-	trusted  *x509.CertPool
+	h              *fixture
+	name, password string
+	browser        *http.Client
+	trusted        *x509.CertPool
 	// hosts are the addresses of host names that only this browser finds.
 	hosts map[string]string
 	// at is the URL of the page that the browser shows.
@@ -66,7 +66,7 @@ func newPerson(h *fixture, password string, authority []byte) *person {
 	h.T.Helper()
 	jar, err := cookiejar.New(nil)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
-	p := &person{h: h, password: password, trusted: x509.NewCertPool(), hosts: map[string]string{}}
+	p := &person{h: h, name: "jane", password: password, trusted: x509.NewCertPool(), hosts: map[string]string{}}
 	p.trusted.AppendCertsFromPEM(authority)
 	dialer := &net.Dialer{Timeout: patience}
 	transport := &http.Transport{
@@ -180,7 +180,7 @@ func (p *person) send(page string, fields ...string) (string, error) {
 
 // signIn sends the login page, allows the access if a page asks, and returns the last page.
 func (p *person) signIn(page string) (string, error) {
-	page, err := p.send(page, "username", "jane", "password", p.password)
+	page, err := p.send(page, "username", p.name, "password", p.password)
 	if err == nil && strings.Contains(page, `name="answer" value="allow"`) {
 		page, err = p.send(page, "answer", "allow")
 	}

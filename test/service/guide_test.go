@@ -1,7 +1,6 @@
 package service
 
 import (
-	"encoding/json"
 	"encoding/pem"
 	"os"
 	"path/filepath"
@@ -99,54 +98,4 @@ func (h *fixture) applies(page *guide.Page, shell guide.Shell, manifests ...stri
 	_, err := shell.Play(h.Ctx, page, steps[:len(manifests)])
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	return steps[len(manifests):]
-}
-
-// TestTheGuideToWorkloadLogin applies the manifests of docs/workload-login.md and signs in with its client. It lists and ends the sessions
-// with the client and the commands of docs/sessions.md.
-func TestTheGuideToWorkloadLogin(t *testing.T) {
-	h, r := newReplica(t, clock.RealClock{})
-	h.serves(r)
-	dir := t.TempDir()
-	page, shell := h.plays("docs/workload-login.md", identity, dir)
-	h.Expect(h.applies(page, shell, "login.yaml", "people.yaml")).To(gomega.BeEmpty())
-
-	h.mount(dir, r, map[string][]byte{"token": []byte(h.AccountToken(h.Name, "till", h.URL()))})
-	signIn := shell
-	signIn.Typed = strings.NewReplacer("https://tokens.example.com", r.Server.URL+"/"+h.Name, identity, dir)
-	out, err := signIn.Run(h.Ctx, page.Files["login.sh"])
-	if err != nil || !strings.Contains(out, `"refresh_token":"eyJ`) {
-		t.Fatalf("the client of the guide got no refresh token: %v", err)
-	}
-	page, shell = h.plays("docs/sessions.md")
-	h.endOthers(r, page, shell, dir, out)
-	var said []string
-	for _, command := range guide.Lines(page.Own()) {
-		out, err := shell.Run(h.Ctx, command)
-		h.Expect(err).NotTo(gomega.HaveOccurred())
-		said = append(said, out)
-	}
-	h.Expect(said).To(gomega.HaveLen(3))
-	h.Expect(strings.Fields(said[1])).To(gomega.HaveEach("system:serviceaccount:" + h.Name + ":till"))
-	h.Expect(h.sessions()).NotTo(gomega.BeEmpty())
-	h.Expect(h.sessions()).To(gomega.HaveEach(gomega.HaveField("Spec.Revoked", true)))
-}
-
-// endOthers runs the client of docs/sessions.md that lists and ends sessions, with the answer to a login.
-func (h *fixture) endOthers(r *operator.Replica, page *guide.Page, shell guide.Shell, dir, login string) {
-	h.T.Helper()
-	var signedIn struct {
-		RefreshToken string `json:"refresh_token"`
-	}
-	h.Expect(json.Unmarshal([]byte(login), &signedIn)).To(gomega.Succeed())
-	h.Expect(os.WriteFile(filepath.Join(dir, "refresh-token"), []byte(signedIn.RefreshToken), 0o600)).To(gomega.Succeed())
-	other := h.signIn(r, h.AccountToken(h.Name, "till", h.URL()))
-	h.Expect(other.Outcome()).To(gomega.Equal("200"), other.Raw)
-	shell.Typed = strings.NewReplacer("resource=https://tokens.example.com", "resource="+h.URL(), "https://tokens.example.com", r.Server.URL+"/"+h.Name, "~/.orders", dir)
-	out, err := shell.Run(h.Ctx, page.Files["sessions.sh"])
-	h.Expect(err).NotTo(gomega.HaveOccurred(), out)
-	h.Expect(out).To(gomega.And(gomega.ContainSubstring(`"current":true`), gomega.ContainSubstring(`{"ended":1}`)))
-	h.Expect(h.Refresh(r, other.Text("refresh_token")).Outcome()).To(gomega.Equal("400 invalid_grant"))
-	kept, err := os.ReadFile(filepath.Join(dir, "refresh-token"))
-	h.Expect(err).NotTo(gomega.HaveOccurred())
-	h.Expect(h.Refresh(r, string(kept)).Outcome()).To(gomega.Equal("200"))
 }

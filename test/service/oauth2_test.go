@@ -1,4 +1,4 @@
 package service
 
-// The README's client in Go requires it; this import keeps it in go.mod.
+// The client in Go of docs/how-to/clients.md requires it; this import keeps it in go.mod.
 import _ "golang.org/x/oauth2"

@@ -8,10 +8,10 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/console/wire"
 )
 
-// mount is where the examples of README.md mount the Secret of a key.
+// mount is where the examples of docs/how-to/clients.md mount the Secret of a key.
 const mount = "/var/run/secrets/refreshkey"
 
-// The examples of README.md.
+// The examples of docs/how-to/clients.md.
 const (
 	volume = `spec:
   containers:
@@ -24,10 +24,11 @@ const (
   - name: token
     secret: {secretName: SECRET}
 `
-	withAccessToken = `curl -H "Authorization: Bearer $(cat ` + mount + `/access-token)" --url AUDIENCE
+	withAccessToken = `sed 's/^/Authorization: Bearer /' ` + mount + `/access-token | curl --header @- --url AUDIENCE
 `
 	withCurl = `cd ` + mount + `
-curl --fail --silent --cacert ca.crt "$(cat token-endpoint)" \
+if [ -s ca.crt ]; then set -- --cacert ca.crt; else set --; fi
+curl --fail --silent "$@" "$(cat token-endpoint)" \
   -d grant_type=refresh_token --data-urlencode refresh_token@token
 `
 	withGo = `func read(name string) string {
@@ -38,11 +39,13 @@ curl --fail --silent --cacert ca.crt "$(cat token-endpoint)" \
 	return string(content)
 }
 
-trust := x509.NewCertPool()
-trust.AppendCertsFromPEM([]byte(read("ca.crt")))
-transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trust}}
-ctx := context.WithValue(context.Background(), oauth2.HTTPClient, &http.Client{Transport: transport})
-
+ctx := context.Background()
+if private, err := os.ReadFile("` + mount + `/ca.crt"); err == nil {
+	trust := x509.NewCertPool()
+	trust.AppendCertsFromPEM(private)
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trust}}
+	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: transport})
+}
 config := oauth2.Config{Endpoint: oauth2.Endpoint{TokenURL: read("token-endpoint"), AuthStyle: oauth2.AuthStyleInParams}}
 source := config.TokenSource(ctx, &oauth2.Token{RefreshToken: read("token")})
 client := oauth2.NewClient(ctx, source) // golang.org/x/oauth2; it refreshes by itself
@@ -51,11 +54,12 @@ client := oauth2.NewClient(ctx, source) // golang.org/x/oauth2; it refreshes by 
 
 secret = pathlib.Path("` + mount + `")
 form = urllib.parse.urlencode({"grant_type": "refresh_token", "refresh_token": (secret / "token").read_text()})
-trust = ssl.create_default_context(cafile=secret / "ca.crt")
+private = secret / "ca.crt"
+trust = ssl.create_default_context(cafile=private if private.exists() else None)
 with urllib.request.urlopen((secret / "token-endpoint").read_text(), form.encode(), context=trust) as answer:
     print(json.load(answer)["access_token"])
 `
-	withJavaScript = `// Run it with NODE_EXTRA_CA_CERTS=` + mount + `/ca.crt
+	withJavaScript = `// If there is a ca.crt, run it with NODE_EXTRA_CA_CERTS=` + mount + `/ca.crt
 import { readFile } from "node:fs/promises";
 
 const read = (name) => readFile("` + mount + `/" + name, "utf8");

@@ -39,9 +39,9 @@ func TestDiffering(t *testing.T) {
 const hostile = "https://x.example.com/;echo$IFS'no'|sh"
 
 // TestSnippets checks that the examples of a key name its Secret and its audience as one word, and that the statements are those of
-// README.md, which a test runs.
+// docs/how-to/clients.md, which a test runs.
 func TestSnippets(t *testing.T) {
-	readme, err := os.ReadFile("../../../README.md")
+	page, err := os.ReadFile("../../../docs/how-to/clients.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,19 +54,19 @@ func TestSnippets(t *testing.T) {
 			t.Errorf("%s has no %q: %s", name, part, text[name])
 		}
 	}
-	lines := strings.Split(string(readme), "\n")
+	lines := strings.Split(string(page), "\n")
 	for i, line := range lines {
 		lines[i] = strings.TrimSpace(line)
 	}
 	for _, name := range []string{"Go", "Python", "JavaScript"} {
 		for line := range strings.Lines(text[name]) {
 			if statement := strings.TrimSpace(line); !slices.Contains(lines, statement) && !strings.Contains(statement, "oauth2.NewClient(ctx, source)") {
-				t.Errorf("README.md has no line %q of %s", statement, name)
+				t.Errorf("docs/how-to/clients.md has no line %q of %s", statement, name)
 			}
 		}
 	}
-	if command := strings.ReplaceAll(text["curl"], "\\\n  ", ""); !strings.Contains(string(readme), strings.TrimSpace(command)) {
-		t.Errorf("README.md has no command %q", command)
+	if command := strings.ReplaceAll(text["curl"], "\\\n  ", ""); !strings.Contains(string(page), strings.TrimSpace(command)) {
+		t.Errorf("docs/how-to/clients.md has no command %q", command)
 	}
 	for _, one := range snippets("orders", "https://orders.example.com", false) {
 		if one.Name == "Access token" {

@@ -193,6 +193,34 @@ func (p *Page) chosen(by func(Step) bool) (steps []Step) {
 	return steps
 }
 
+// Unnamed returns the files that a reader of the page does not have when a command of its own uses them: the text must name a file, in
+// backquotes, before its block, and the block must come before the command.
+func (p *Page) Unnamed() (unnamed []string) {
+	for _, step := range p.Own() {
+		for name := range p.Files {
+			if step.Applied == "" && strings.Contains(" "+step.Commands, " "+name) && !p.names(name, step.Line) {
+				unnamed = append(unnamed, fmt.Sprintf("%s:%d uses %s", p.Path, step.Line, name))
+			}
+		}
+	}
+	return unnamed
+}
+
+// names reports whether the text names a file, and then shows it, before a line.
+func (p *Page) names(name string, line int) bool {
+	said := false
+	for _, part := range p.Parts {
+		if part.Line >= line {
+			return false
+		}
+		said = said || strings.Contains(part.Text, "`"+name+"`")
+		if part.File == name {
+			return said
+		}
+	}
+	return false
+}
+
 // Lines returns the single commands of steps, for a test that does something between them.
 func Lines(steps []Step) (lines []string) {
 	for _, step := range steps {

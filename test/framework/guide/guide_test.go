@@ -147,6 +147,22 @@ func TestParts(t *testing.T) {
 	}
 }
 
+// TestUnnamed checks that a command may use a file only after the text has named it and the page has shown it.
+func TestUnnamed(t *testing.T) {
+	const file, use = "<!-- file: a.yaml -->\n```yaml\nx\n```\n\n", "```sh\nkubectl apply -f a.yaml\n```\n"
+	for text, want := range map[string]int{
+		"Save this as `a.yaml`:\n\n" + file + use:                           0,
+		"Save this:\n\n" + file + use:                                       1,
+		use + "\nSave this as `a.yaml`:\n\n" + file:                         1,
+		file + "It is called `a.yaml`.\n\n" + use:                           1,
+		"Save this:\n\n" + file + "```sh\nkubectl apply -f b/a.yaml\n```\n": 0,
+	} {
+		if unnamed := read(t, text).Unnamed(); len(unnamed) != want {
+			t.Errorf("%q: %v", text, unnamed)
+		}
+	}
+}
+
 // TestApply checks that a manifest after a mark is applied with the flags of the mark.
 func TestApply(t *testing.T) {
 	p := read(t, "<!-- apply: key.yaml --dry-run=server -->\n```yaml\nkind: JWTRefreshKey\n```\n")

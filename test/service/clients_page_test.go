@@ -16,8 +16,9 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/framework/guide"
 )
 
-// TestClientsOfTheReadme runs the README's clients on a Secret as mounted.
-func TestClientsOfTheReadme(t *testing.T) {
+// TestClientsOfThePage runs the clients of docs/how-to/clients.md on a Secret as mounted: with the private authority in ca.crt, and
+// without that file, with a certificate that the system trusts.
+func TestClientsOfThePage(t *testing.T) {
 	h := newFixture(t, clock.RealClock{})
 	h.Manage()
 	r := h.Replica()
@@ -25,11 +26,31 @@ func TestClientsOfTheReadme(t *testing.T) {
 	h.AwaitRevision(h.Key("orders"), 1)
 	secret := &corev1.Secret{}
 	h.Expect(h.Admin.Get(h.Ctx, types.NamespacedName{Namespace: h.Name, Name: "orders"}, secret)).To(gomega.Succeed())
-	dir := t.TempDir()
-	h.mount(dir, r, secret.Data)
-	page, shell := h.plays("README.md", mounted, dir)
-	h.Expect(page.Files).To(gomega.HaveLen(4), "the README shows clients in four languages")
-	shell.Env = append(shell.Env, "NODE_EXTRA_CA_CERTS="+filepath.Join(dir, v1alpha1.SecretCA), "HOME="+os.Getenv("HOME"))
+	system := filepath.Join(t.TempDir(), "system.crt")
+	for name, variables := range map[string][]string{
+		"private": {"NODE_EXTRA_CA_CERTS=" + filepath.Join(mounted, v1alpha1.SecretCA)},
+		"public":  {"SSL_CERT_FILE=" + system, "CURL_CA_BUNDLE=" + system, "NODE_OPTIONS=--use-openssl-ca"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			h.mount(dir, r, secret.Data)
+			if name == "public" {
+				h.Expect(os.Rename(filepath.Join(dir, v1alpha1.SecretCA), system)).To(gomega.Succeed())
+			}
+			h.clients(t, dir, string(secret.Data[v1alpha1.SecretToken]), variables)
+		})
+	}
+}
+
+// clients runs each client of the page on a folder with the values of the Secret.
+func (h *fixture) clients(t *testing.T, dir, refreshToken string, variables []string) {
+	t.Helper()
+	page, shell := h.plays("docs/how-to/clients.md", mounted, dir)
+	h.Expect(page.Files).To(gomega.HaveLen(4), "the page shows clients in four languages")
+	for _, variable := range variables {
+		shell.Env = append(shell.Env, strings.ReplaceAll(variable, mounted, dir))
+	}
+	shell.Env = append(shell.Env, "HOME="+os.Getenv("HOME"))
 	runners := map[string]string{".sh": "sh", ".py": "python3", ".mjs": "node", ".go": "go run"}
 	for name := range page.Files {
 		t.Run(name, func(t *testing.T) {
@@ -50,10 +71,10 @@ func TestClientsOfTheReadme(t *testing.T) {
 				t.Error(readErr)
 			}
 			if err != nil || strings.Count(out, ".") < 2 || !strings.Contains(out, "eyJ") {
-				t.Errorf("the client of the README got no access token: %v\n%s", err, guide.Masked(string(complaint)))
+				t.Errorf("the client got no access token: %v\n%s", err, guide.Masked(string(complaint)))
 			}
-			if strings.Contains(out+string(complaint), string(secret.Data[v1alpha1.SecretToken])) {
-				t.Error("the client of the README shows the refresh token")
+			if strings.Contains(out+string(complaint), refreshToken) {
+				t.Error("the client shows the refresh token")
 			}
 		})
 	}
@@ -69,7 +90,7 @@ func inModule(t *testing.T, file string) string {
 	if err := os.MkdirAll(filepath.Join(server.Root, "bin"), 0o750); err != nil {
 		t.Fatal(err)
 	}
-	folder, err := os.MkdirTemp(filepath.Join(server.Root, "bin"), "readme-")
+	folder, err := os.MkdirTemp(filepath.Join(server.Root, "bin"), "client-")
 	if err != nil {
 		t.Fatal(err)
 	}
