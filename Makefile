@@ -76,7 +76,8 @@ lint: $(LINT) ## Check the style, the language, the Kubernetes API conventions, 
 generate: $(CONTROLLER_GEN) $(CRD_REF_DOCS) ## Generate deepcopy code, CRDs and docs/api.md from api/, the chart's files from config/, the import rules from docs/architecture.md, the console's guidance from docs/troubleshooting.md, and with npm its page
 	$(CONTROLLER_GEN) object paths=./api/...
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:dir=config/crd/bases
-	$(CRD_REF_DOCS) --source-path=api --config=hack/docs/api.yaml --renderer=markdown --output-path=docs/api.md --log-level=ERROR
+	$(CRD_REF_DOCS) --source-path=api --config=hack/docs/api.yaml --templates-dir=hack/docs/templates --renderer=markdown --output-path=docs/api.md --log-level=ERROR
+	go run ./hack/docs
 	hack/chart/files.sh
 	go run ./hack/chart
 	go run ./hack/depguard

@@ -15,11 +15,12 @@ import (
 	"github.com/refreshkeys/refreshkeys/test/framework/apiserver"
 )
 
-// TestCases checks that the API server accepts each valid manifest of this folder, and refuses each invalid one with
-// the messages that the manifest expects and with no other.
+// TestCases checks that the API server accepts each valid manifest of this folder, each sample and each example of the API reference, and
+// refuses each invalid one with the messages that the manifest expects and with no other.
 func TestCases(t *testing.T) {
 	f := newFixture(t)
-	for _, m := range slices.Concat(readManifests(t, valid), readManifests(t, "../../config/samples/*.yaml"), generatedAcceptances()) {
+	shown := slices.Concat(readManifests(t, "../../config/samples/*.yaml"), readManifests(t, "../../hack/docs/examples/*.yaml"))
+	for _, m := range slices.Concat(readManifests(t, valid), shown, generatedAcceptances()) {
 		t.Run(m.name, func(t *testing.T) {
 			if err := m.submit(f.in(t)); err != nil {
 				t.Errorf("refused, but must be accepted: %v", err)
