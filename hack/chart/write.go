@@ -43,20 +43,32 @@ func file(all []entry) ([]byte, error) {
 
 // oneLine returns a default as YAML on one line, quoted only where it has to be.
 func oneLine(value *yaml.Node) (string, error) {
-	text, err := yaml.Marshal(plain(value))
+	inFlow, err := plain(value)
+	if err != nil {
+		return "", err
+	}
+	text, err := yaml.Marshal(inFlow)
 	return strings.TrimSpace(string(text)), err
 }
 
-// plain returns a copy without comments and styles, except for the brackets of maps and lists.
-func plain(value *yaml.Node) *yaml.Node {
+// plain returns a copy without comments and styles, except for the brackets of maps and lists, and for the quotes that keep a text such as
+// "off" from being a boolean.
+func plain(value *yaml.Node) (*yaml.Node, error) {
 	copied := &yaml.Node{Kind: value.Kind, Tag: value.Tag, Value: value.Value}
+	if value.Tag == "!!str" {
+		return copied, copied.Encode(value.Value)
+	}
 	if value.Kind != yaml.ScalarNode {
 		copied.Style = yaml.FlowStyle
 	}
 	for _, each := range value.Content {
-		copied.Content = append(copied.Content, plain(each))
+		inner, err := plain(each)
+		if err != nil {
+			return nil, err
+		}
+		copied.Content = append(copied.Content, inner)
 	}
-	return copied
+	return copied, nil
 }
 
 // wrap returns text as lines of at most limit characters, where its words allow that.

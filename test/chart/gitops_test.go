@@ -36,7 +36,7 @@ func TestGitOpsExamples(t *testing.T) {
 	strictly(t, manifests["Application"], &application.Object)
 	examined := application.DeepCopy()
 	examined.SetNamespace("default")
-	if err := client.NewFieldValidation(h.Admin, "Strict").Create(h.Ctx, examined, client.DryRunAll); err != nil {
+	if err := client.WithFieldValidation(h.Admin, "Strict").Create(h.Ctx, examined, client.DryRunAll); err != nil {
 		t.Errorf("Argo CD does not take the Application: %v", err)
 	}
 	chart, _, _ := unstructured.NestedString(application.Object, "spec", "source", "chart")
