@@ -130,6 +130,11 @@ var combinations = []combination{
 		says: []string{"release: prometheus", "team: platform", `sidecar: "1"`, "interval: 15s"},
 	},
 	{
+		name:   "an audit log in a file",
+		values: `{tokenServer: {auditLog: {mode: File, sizeLimit: ""}}}`,
+		says:   []string{"--audit-log=/var/log/refreshkeys/$(POD_NAME).log", "emptyDir: {}", "mountPath: /var/log/refreshkeys"},
+	},
+	{
 		name:   "removal at the end",
 		values: `{uninstall: {keepTokens: false, removeCRDs: true}}`,
 		has:    []string{"Job refreshkeys-system/refreshkeys-uninstall", "ClusterRole refreshkeys-uninstall", "NetworkPolicy refreshkeys-system/refreshkeys-uninstall"},
