@@ -154,6 +154,10 @@ release: ## Make all files of a release: VERSION=v0.2.0, KEY=cosign.key or KEYLE
 release-publish: ## Push the images and the chart of a release, and their signatures, to REGISTRY
 	@hack/release/run publish $(VERSION)
 
+.PHONY: release-verify
+release-verify: ## Check a downloaded release in RELEASE_DIR: VERSION=v0.2.0 KEY=refreshkeys.pub, with REGISTRY also its images and chart
+	@hack/release/run verify $(VERSION)
+
 ##@ Slow proofs
 
 .PHONY: release-test
