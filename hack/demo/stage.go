@@ -40,15 +40,12 @@ func (s *stage) join() {
 	s.existing, s.issuer, s.namespace = true, name, name
 }
 
-// start does what `make up` does, creates the namespace, and returns the shell for the rest of the page.
+// start does what `make up` does, and returns the shell for the rest of the page.
 func (s *stage) start(ctx context.Context, page *guide.Page) (guide.Shell, error) {
 	if err := s.up(ctx); err != nil {
 		return guide.Shell{}, err
 	}
-	if _, err := s.cluster.Kubectl(ctx, "create", "namespace", s.namespace); err != nil {
-		return guide.Shell{}, err
-	}
-	s.output("export KUBECONFIG=" + s.cluster.Kubeconfig())
+	s.output("export KUBECONFIG=" + s.cluster.Kubeconfig() + "\nexport PATH=" + filepath.Dir(s.cluster.KubectlPath()) + ":$PATH")
 	return s.shell(page)
 }
 
@@ -124,12 +121,15 @@ func (s *stage) remove(ctx context.Context) error {
 // shell returns the shell of a user who has typed what `make up` says, in a folder with the files of a page.
 func (s *stage) shell(page *guide.Page) (guide.Shell, error) {
 	path := filepath.Dir(s.cluster.KubectlPath()) + string(filepath.ListSeparator) + os.Getenv("PATH")
-	names := []string{"namespace: shop", "namespace: " + s.namespace, "--namespace shop", "--namespace " + s.namespace}
+	names := []string{
+		"namespace: shop", "namespace: " + s.namespace, "--namespace shop", "--namespace " + s.namespace, "create namespace shop", "create namespace " + s.namespace,
+	}
 	if s.existing {
 		names = append(names, "spec:\n  audience:", "spec:\n  issuerRef: {name: "+s.issuer+"}\n  audience:")
 	}
 	shell := guide.Shell{
-		Dir: filepath.Join(s.dir, "work"), Typed: strings.NewReplacer(names...), Shown: strings.NewReplacer(":"+s.namespace+":", ":shop:"),
+		Dir: filepath.Join(s.dir, "work"), Typed: strings.NewReplacer(names...),
+		Shown: strings.NewReplacer(":"+s.namespace+":", ":shop:", "namespace/"+s.namespace, "namespace/shop", "from "+s.namespace+" namespace", "from shop namespace"),
 		Env: append(os.Environ(), "PATH="+path, "HOME="+s.dir, "KUBECONFIG="+s.cluster.Kubeconfig(), "KUBERC=off", "KUBECTL_KUBERC=false", "NO_COLOR=1"),
 		// The cluster is up, and the demo stops it.
 		Prelude: "make() { :; }\n",

@@ -112,11 +112,14 @@ func environment() []string {
 	}), cluster.FewCollections()...)
 }
 
+// waitAndRunMake waits for the end of the input. A `make up` that still runs has the lock: then make fails, and is tried again.
+const waitAndRunMake = `cat; for try in $(seq 60); do make "$@" && exit; sleep 2; done; exit 1`
+
 // downAtEnd returns a function that runs `make down` and checks that it leaves nothing. It also runs when this process ends in another
 // way: then the input of the waiting shell ends.
 func downAtEnd(state string) (down func() error, err error) {
 	var said bytes.Buffer
-	command := exec.Command("sh", append([]string{"-c", `cat; exec make "$@"`, "sh"}, makeArguments(state, "down")...)...)
+	command := exec.Command("sh", append([]string{"-c", waitAndRunMake, "sh"}, makeArguments(state, "down")...)...)
 	command.Env, command.Stdout, command.Stderr = environment(), &said, &said
 	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	end, err := command.StdinPipe()

@@ -47,7 +47,7 @@ empties its Secret: set --one-time-file to the file that stores the next token, 
 
 If KUBERNETES_EXEC_INFO is set, as client-go does for a user with an exec section, the command prints an ExecCredential of
 client.authentication.k8s.io. For a session, it needs no kubeconfig.`,
-		Example: `  curl -H "$(kubectl refreshkey exchange orders --header)" https://orders.example.com
+		Example: `  kubectl refreshkey exchange orders --header | curl --header @- https://orders.example.com
   kubectl refreshkey exchange --session default --scope orders:read`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if (len(args) == 1) == (x.session != "") || len(args) > 1 {
