@@ -142,6 +142,10 @@ images-test: ## Test the content of the images and that builds are reproducible;
 build: ## Build the binaries into bin/
 	go build -o bin/ ./cmd/...
 
+.PHONY: docs-site
+docs-site: ## Build the documentation site into bin/site and test it; needs node and npm, and for all tests Chromium
+	@hack/site/build.sh
+
 .PHONY: images
 images: ## Build the container images into bin/images, for linux/amd64 and arm64, with SBOMs; needs no registry
 	@hack/images/build.sh bin/images
