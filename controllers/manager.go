@@ -34,6 +34,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/issuerlifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/keyring"
 	"github.com/refreshkeys/refreshkeys/internal/unthrottled"
+	"github.com/refreshkeys/refreshkeys/internal/version"
 )
 
 // Options of the operator. Each field except Namespace has a default for its zero value.
@@ -166,7 +167,7 @@ func NewManager(config *rest.Config, base ctrl.Options, o Options) (ctrl.Manager
 	if o.Metrics == nil {
 		return mgr, nil
 	}
-	return mgr, errors.Join(o.Metrics.Register(calls), o.Metrics.Register(metrics.New(mgr.GetCache(), !o.WithoutKeyMetrics)))
+	return mgr, errors.Join(o.Metrics.Register(version.Get().Collector()), o.Metrics.Register(calls), o.Metrics.Register(metrics.New(mgr.GetCache(), !o.WithoutKeyMetrics)))
 }
 
 func newCertificateReconciler(mgr ctrl.Manager, o *Options) *certificate.Reconciler {

@@ -28,10 +28,8 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/console"
 	"github.com/refreshkeys/refreshkeys/internal/console/signin"
 	"github.com/refreshkeys/refreshkeys/internal/serving"
+	"github.com/refreshkeys/refreshkeys/internal/version"
 )
-
-// version is set at the release, by -ldflags.
-var version = "dev"
 
 func main() {
 	if err := run(os.Args[1:]); err != nil {
@@ -60,6 +58,7 @@ type flags struct {
 	// tokenService is its URL; empty for none. tokenServiceCA is a file.
 	tokenService, tokenServiceCA string
 	verbosity                    int8
+	version                      bool
 	console                      console.Options
 }
 
@@ -82,8 +81,9 @@ func parseFlags(args []string) (*flags, error) {
 	set.DurationVar(&f.console.SessionIdle, "session-idle", 30*time.Minute, "how long a session lives without a request of the person")
 	set.DurationVar(&f.console.SessionMax, "session-max", 12*time.Hour, "how long a session lives at most")
 	set.Int8VarP(&f.verbosity, "verbosity", "v", 0, "log verbosity: 0 for one line a request, 2 for debugging")
-	if err := set.Parse(args); err != nil {
-		return nil, err
+	set.BoolVar(&f.version, "version", false, start.VersionUsage)
+	if err := set.Parse(args); err != nil || f.version {
+		return f, err
 	}
 	if f.reveal != revealForwarded && f.reveal != revealNever {
 		return nil, fmt.Errorf("--reveal must be %s or %s", revealForwarded, revealNever)
@@ -118,6 +118,10 @@ func run(args []string) error {
 	}
 	if err != nil {
 		return err
+	}
+	if f.version {
+		fmt.Println(start.VersionLine("console"))
+		return nil
 	}
 	log := start.Logger(f.verbosity, false)
 	config, err := apiServer(f.kubeconfig, accountDir)
@@ -156,7 +160,7 @@ func (f *flags) serve(ctx context.Context, config *rest.Config, log logr.Logger)
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	o := f.console
-	o.API, o.Clock, o.Random, o.Log, o.Registerer, o.Version = config, clock.RealClock{}, rand.Reader, log, registry, version
+	o.API, o.Clock, o.Random, o.Log, o.Registerer, o.Version = config, clock.RealClock{}, rand.Reader, log, registry, version.Get().Version
 	server, err := console.New(o)
 	if err != nil {
 		return err

@@ -15,10 +15,8 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/internal/plugin/cli"
 	"github.com/refreshkeys/refreshkeys/internal/plugin/commands"
+	"github.com/refreshkeys/refreshkeys/internal/version"
 )
-
-// version is set at the release, by -ldflags.
-var version = "dev"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -28,7 +26,7 @@ func main() {
 	log.SetLogger(cli.ErrorLog(os.Stderr))
 	code := commands.Main(ctx, os.Args[1:], cli.Options{
 		IOStreams: genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr},
-		Clock:     clock.RealClock{}, Getenv: os.Getenv, Browse: browser.OpenFile, Version: version,
+		Clock:     clock.RealClock{}, Getenv: os.Getenv, Browse: browser.OpenFile, Build: version.Get(),
 	})
 	stop()
 	os.Exit(code)

@@ -33,6 +33,7 @@ type flags struct {
 	leaderElect    bool
 	keyMetrics     bool
 	verbosity      int8
+	version        bool
 	options        controllers.Options
 }
 
@@ -56,8 +57,9 @@ func parseFlags(args []string) (*flags, error) {
 	set.BoolVar(&f.options.FastPropagation, "fast-propagation", false, "make the pods that mount a Secret read a new token within seconds; requires the rights of config/fast-propagation")
 	set.BoolVar(&f.options.Restarts, "restarts", false, "restart the workloads that spec.rolloutRestart names after a rotation; requires the rights of config/restarts")
 	set.Int8VarP(&f.verbosity, "verbosity", "v", 0, "log verbosity: 0 for changes and errors, 1 for each decision, 2 for debugging")
-	if err := set.Parse(args); err != nil {
-		return nil, err
+	set.BoolVar(&f.version, "version", false, start.VersionUsage)
+	if err := set.Parse(args); err != nil || f.version {
+		return f, err
 	}
 	if f.namespace == "" {
 		return nil, errors.New("--namespace or $POD_NAMESPACE is required")
@@ -77,6 +79,10 @@ func run(args []string) error {
 	}
 	if err != nil {
 		return err
+	}
+	if f.version {
+		fmt.Println(start.VersionLine("manager"))
+		return nil
 	}
 	start.Logger(f.verbosity, true)
 	config, err := start.RestConfig(f.kubeconfig)

@@ -60,6 +60,7 @@ type flags struct {
 	auditLog      string
 	shutdownDelay time.Duration
 	verbosity     int8
+	version       bool
 	registry      registry.Options
 }
 
@@ -79,8 +80,9 @@ func parseFlags(args []string) (*flags, error) {
 	set.StringVar(&f.auditLog, "audit-log", "", "the file that a JSON line is appended to for each exchange, login and revocation, or - for stdout; when empty: no audit log")
 	set.DurationVar(&f.shutdownDelay, "shutdown-delay", 5*time.Second, "how long requests are served after SIGTERM while /readyz fails, so that load balancers remove the replica")
 	set.Int8VarP(&f.verbosity, "verbosity", "v", 0, "log verbosity: 0 for one line a request, 2 for debugging")
-	if err := set.Parse(args); err != nil {
-		return nil, err
+	set.BoolVar(&f.version, "version", false, start.VersionUsage)
+	if err := set.Parse(args); err != nil || f.version {
+		return f, err
 	}
 	if f.registry.Namespace == "" {
 		return nil, errors.New("--namespace or $POD_NAMESPACE is required")
@@ -104,6 +106,10 @@ func run(args []string) error {
 	}
 	if err != nil {
 		return err
+	}
+	if f.version {
+		fmt.Println(start.VersionLine("tokenserver"))
+		return nil
 	}
 	// Log lines are not sampled, since each is one request.
 	log := start.Logger(f.verbosity, false)

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/refreshkeys/refreshkeys/internal/version"
 )
 
 // visit is what a handler says of a request for its log line.
@@ -33,7 +35,7 @@ func (s *Server) register() error {
 	}
 	var failed []error
 	for _, collector := range []prometheus.Collector{
-		s.requests, s.calls,
+		s.requests, s.calls, version.Get().Collector(),
 		gauge("refreshkeys_console_sessions", "Sessions of the console that have not ended.", func() int { living, _ := s.sessions.counts(); return living }),
 		gauge("refreshkeys_console_streams", "Streams of changes that pages of the console read.", func() int { _, streams := s.sessions.counts(); return streams }),
 	} {

@@ -26,6 +26,17 @@ func Status(key *v1alpha1.JWTRefreshKey) string {
 	}
 }
 
+// Statuses returns every status that a key can have, in the order of their names. TestStatusesAreComplete compares it with the reasons of
+// the API.
+func Statuses() []string {
+	return []string{
+		"Deleting", v1alpha1.ReasonExpired, v1alpha1.ReasonInvalidSpec, v1alpha1.ReasonIssued, v1alpha1.ReasonIssuerNotFound,
+		v1alpha1.ReasonIssuerNotReady, v1alpha1.ReasonIssuing, v1alpha1.ReasonOverlapPending, "Pending", v1alpha1.ReasonPolicyDenied,
+		v1alpha1.ReasonRevoked, v1alpha1.ReasonSecretConflict, v1alpha1.ReasonSecretImmutable, v1alpha1.ReasonSecretRefused,
+		v1alpha1.ReasonWaitingForSecret,
+	}
+}
+
 // Tone says how a status looks to people.
 type Tone string
 

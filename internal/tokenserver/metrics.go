@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/refreshkeys/refreshkeys/internal/oauth"
+	"github.com/refreshkeys/refreshkeys/internal/version"
 )
 
 // Metrics are the request metrics of the token service. Their labels have bounded values: an issuer's name, an
@@ -55,7 +56,7 @@ func NewMetrics(registerer prometheus.Registerer, facts Facts) (*Metrics, error)
 		}),
 	}
 	var failed []error
-	for _, collector := range append(facts.collectors(), m.requests, m.exchanges, m.seconds, m.unwritten) {
+	for _, collector := range append(facts.collectors(), version.Get().Collector(), m.requests, m.exchanges, m.seconds, m.unwritten) {
 		failed = append(failed, registerer.Register(collector))
 	}
 	return m, errors.Join(failed...)

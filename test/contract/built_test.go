@@ -27,6 +27,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/plugin/cli"
 	"github.com/refreshkeys/refreshkeys/internal/plugin/commands"
 	"github.com/refreshkeys/refreshkeys/internal/tokenserver"
+	"github.com/refreshkeys/refreshkeys/internal/version"
 )
 
 // help returns what a command of the plugin prints about itself.
@@ -35,7 +36,7 @@ func help(t *testing.T, command []string) string {
 	var out bytes.Buffer
 	code := commands.Main(context.Background(), append(slices.Clone(command), "--help"), cli.Options{
 		IOStreams: genericiooptions.IOStreams{In: &bytes.Buffer{}, Out: &out, ErrOut: &out},
-		Clock:     clock.RealClock{}, Getenv: func(string) string { return "" }, Version: "v0.0.0",
+		Clock:     clock.RealClock{}, Getenv: func(string) string { return "" }, Build: version.Info{Version: "v0.0.0"},
 	})
 	if code != 0 {
 		t.Fatalf("%v --help: exit code %d: %s", command, code, &out)

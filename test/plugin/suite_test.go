@@ -33,6 +33,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/internal/plugin/cli"
 	"github.com/refreshkeys/refreshkeys/internal/plugin/commands"
 	"github.com/refreshkeys/refreshkeys/internal/registry"
+	"github.com/refreshkeys/refreshkeys/internal/version"
 	"github.com/refreshkeys/refreshkeys/test/framework/apiserver"
 	"github.com/refreshkeys/refreshkeys/test/framework/cluster"
 	"github.com/refreshkeys/refreshkeys/test/framework/harness"
@@ -59,7 +60,7 @@ func TestMain(m *testing.M) {
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 		code := commands.Main(ctx, os.Args[1:], cli.Options{
 			IOStreams: genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr},
-			Clock:     clock.RealClock{}, Getenv: os.Getenv, Browse: func(string) error { return errors.New("there is no browser") }, Version: "test",
+			Clock:     clock.RealClock{}, Getenv: os.Getenv, Browse: func(string) error { return errors.New("there is no browser") }, Build: version.Get(),
 		})
 		stop()
 		os.Exit(code)

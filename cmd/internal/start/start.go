@@ -15,6 +15,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/refreshkeys/refreshkeys/internal/logline"
+	"github.com/refreshkeys/refreshkeys/internal/version"
 )
 
 // KubeconfigUsage is the help text of the --kubeconfig flag.
@@ -22,6 +23,14 @@ const KubeconfigUsage = "path of the kubeconfig file; when empty: the configurat
 
 // NamespacesUsage is the help text of the --namespaces flag.
 const NamespacesUsage = "the namespaces with refresh keys to serve, separated by commas; each needs only a Role. Default: all namespaces"
+
+// VersionUsage is the help text of the --version flag.
+const VersionUsage = "print the version, and exit"
+
+// VersionLine returns what a command prints for --version.
+func VersionLine(command string) string {
+	return command + " version " + version.Get().String()
+}
 
 // CheckNamespaces returns an error for an invalid namespace name. An empty name in a list would mean all
 // namespaces.

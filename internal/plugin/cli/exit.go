@@ -23,15 +23,18 @@ const (
 
 const exitCodes = `Exit codes of kubectl refreshkey:
 
-  0  done; verify and token: the token is accepted
-  1  failed: the API server or the token service is unavailable, or rejected the request
+  0  done; verify and token: the token is accepted; check: no check failed
+  1  failed: the API server or the token service is unavailable, or rejected the request;
+     Refresh Keys is not installed; check: a check failed
   2  the flags or arguments are wrong; nothing was changed
   3  the refresh key, issuer, signing key, Secret or session does not exist
-  4  refused: verify and token: the token is not accepted; exchange, login and logout: the token service refuses;
-     create --wait: the operator issues no token; rotate: the key cannot be rotated
+  4  refused: verify and token: the token is not accepted; exchange, login and logout: the token
+     service refuses; create --wait: the operator issues no token; rotate: the key cannot be rotated
   5  timed out: the request was made, but its result did not occur within --timeout
-  6  not verified: the key is revoked, but the plugin could not verify that every replica refuses its token;
-     verify and token: no check failed, but at least one could not be made
+  6  not verified: the key is revoked, but the plugin could not verify that every replica refuses
+     its token; verify and token: no check failed, but at least one could not be made
+
+A command that takes several names goes on after a failure. Its exit code is that of the first one.
 `
 
 // ErrSilent ends a command with an exit code and without an error message.

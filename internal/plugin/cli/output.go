@@ -11,12 +11,15 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/printers"
 	"sigs.k8s.io/yaml"
 )
 
 // Output holds the flag -o and the related flags, as in kubectl.
 type Output struct {
 	flags *genericclioptions.PrintFlags
+	// printer is that of the requested format. It separates the documents of several objects.
+	printer printers.ResourcePrinter
 	// Wide reports whether -o wide, a table with more columns, is allowed.
 	Wide bool
 	// documents are the formats of values that are not API objects and that kubectl's printers do not support.
@@ -88,11 +91,13 @@ func (o *Output) IsName() bool { return *o.flags.OutputFormat == "name" }
 
 // Print prints an API object in the requested format, with kubectl's printers.
 func (o *Output) Print(to io.Writer, object runtime.Object) error {
-	printer, err := o.flags.ToPrinter()
-	if err != nil {
-		return UsageError("%v", err)
+	if o.printer == nil {
+		var err error
+		if o.printer, err = o.flags.ToPrinter(); err != nil {
+			return UsageError("%v", err)
+		}
 	}
-	return printer.PrintObj(object, to)
+	return o.printer.PrintObj(object, to)
 }
 
 // Document prints a value that is not an API object, in JSON or YAML.

@@ -12,6 +12,8 @@ import (
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/utils/clock"
+
+	"github.com/refreshkeys/refreshkeys/internal/version"
 )
 
 // Options are the streams, the clock and the environment of one run of the plugin.
@@ -22,15 +24,17 @@ type Options struct {
 	Getenv func(string) string
 	// Browse opens a file in the user's browser.
 	Browse func(file string) error
-	// Version is what `version` prints.
-	Version string
+	// Build describes the plugin's own build.
+	Build version.Info
 }
 
 // Run is the state of one run of the plugin.
 type Run struct {
 	Options
 	// Flags are kubectl's flags for the connection to the API server.
-	Flags    *genericclioptions.ConfigFlags
+	Flags *genericclioptions.ConfigFlags
+	// Verbose says which requests to log.
+	Verbose  Verbose
 	Progress *Progress
 	// Prompts is stderr for prompts that move the cursor. They have no text from the cluster.
 	Prompts io.Writer
@@ -56,7 +60,29 @@ func (r *Run) Colours() bool {
 func Arguments(least, most int, names string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) < least || len(args) > most {
-			return UsageError("`%s` takes %s, and %d arguments were given", cmd.CommandPath(), names, len(args))
+			return UsageError("`%s` takes %s, and %s given", cmd.CommandPath(), names, counted(len(args)))
+		}
+		return nil
+	}
+}
+
+// counted returns a number of arguments in words, with its verb.
+func counted(n int) string {
+	switch n {
+	case 0:
+		return "none was"
+	case 1:
+		return "one argument was"
+	default:
+		return fmt.Sprintf("%d arguments were", n)
+	}
+}
+
+// SomeArguments returns a check that a command has one argument or more; names describes them in the error.
+func SomeArguments(names string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return UsageError("`%s` takes %s, and none was given", cmd.CommandPath(), names)
 		}
 		return nil
 	}

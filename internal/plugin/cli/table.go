@@ -33,32 +33,54 @@ func Painted(s string, paint Paint) Cell { return Cell{s, paint} }
 
 // WriteTable writes rows with aligned columns, whose texts become printable. Colours do not count towards the width.
 func WriteTable(w io.Writer, colours bool, indent string, header []string, rows [][]Cell) {
-	widths := make([]int, len(header))
+	table := NewTable(w, colours, header)
+	table.indent = indent
+	table.Write(rows)
+}
+
+// Table writes rows that come later, too, with columns as wide as those before.
+type Table struct {
+	to      io.Writer
+	colours bool
+	indent  string
+	// header is written before the first rows.
+	header []Cell
+	widths []int
+}
+
+// NewTable returns a table with a header. It has no header if every name is empty.
+func NewTable(w io.Writer, colours bool, header []string) *Table {
+	return &Table{to: w, colours: colours, header: cells(header), widths: make([]int, len(header))}
+}
+
+// Write writes rows, and before the first ones the header.
+func (t *Table) Write(rows [][]Cell) {
 	all := rows
-	if head := cells(header); head != nil {
-		all = append([][]Cell{head}, rows...)
+	if t.header != nil {
+		all = append([][]Cell{t.header}, rows...)
+		t.header = nil
 	}
 	for _, row := range all {
 		for i := range row {
 			row[i].Text = Printable(row[i].Text)
 		}
 		for i, one := range row {
-			widths[i] = max(widths[i], utf8.RuneCountInString(one.Text))
+			t.widths[i] = max(t.widths[i], utf8.RuneCountInString(one.Text))
 		}
 	}
 	for _, row := range all {
 		var line strings.Builder
 		for i, one := range row {
 			shown := one.Text
-			if colours && one.Paint != Plain {
+			if t.colours && one.Paint != Plain {
 				shown = string(one.Paint) + one.Text + "\033[0m"
 			}
 			line.WriteString(shown)
 			if i < len(row)-1 {
-				line.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(one.Text)+3))
+				line.WriteString(strings.Repeat(" ", t.widths[i]-utf8.RuneCountInString(one.Text)+3))
 			}
 		}
-		fmt.Fprintln(w, strings.TrimRight(indent+line.String(), " "))
+		fmt.Fprintln(t.to, strings.TrimRight(t.indent+line.String(), " "))
 	}
 }
 

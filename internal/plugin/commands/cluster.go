@@ -25,7 +25,7 @@ import (
 
 // cluster is a client of the API server of the kubeconfig's current context, or of the one that the flags select.
 type cluster struct {
-	client.Client
+	client.WithWatch
 	clients   kubernetes.Interface
 	config    *rest.Config
 	namespace string
@@ -46,6 +46,7 @@ func (c *app) connect() (*cluster, error) {
 		return nil, errors.New("the kubeconfig's user signs in with a command, and this plugin runs as that command: choose another user with --context or --user, or use a session (`exchange --session`)")
 	}
 	config = unthrottled.Config(config)
+	config.Wrap(c.Logged)
 	config.UserAgent = "kubectl-refreshkey"
 	namespace, _, err := c.Flags.ToRawKubeConfigLoader().Namespace()
 	if err != nil {
@@ -62,11 +63,11 @@ func (c *app) connect() (*cluster, error) {
 	// The client reads only two kinds, so it needs no discovery.
 	mapper := meta.NewDefaultRESTMapper([]schema.GroupVersion{v1alpha1.GroupVersion})
 	for kind, scope := range map[string]meta.RESTScope{keyKind: meta.RESTScopeNamespace, issuerKind: meta.RESTScopeRoot} {
-		name := map[string]string{keyKind: "jwtrefreshkey", issuerKind: "jwtissuer"}[kind]
-		mapper.AddSpecific(v1alpha1.GroupVersion.WithKind(kind), v1alpha1.GroupVersion.WithResource(name+"s"), v1alpha1.GroupVersion.WithResource(name), scope)
+		of := map[string]resource{keyKind: keyResource, issuerKind: issuerResource}[kind]
+		mapper.AddSpecific(v1alpha1.GroupVersion.WithKind(kind), v1alpha1.GroupVersion.WithResource(of.plural), v1alpha1.GroupVersion.WithResource(of.singular), scope)
 	}
-	typed, err := client.New(config, client.Options{Scheme: scheme, Mapper: mapper})
-	return &cluster{Client: typed, clients: clients, config: config, namespace: namespace}, err
+	typed, err := client.NewWithWatch(config, client.Options{Scheme: scheme, Mapper: mapper})
+	return &cluster{WithWatch: &installed{typed, config.Host}, clients: clients, config: config, namespace: namespace}, err
 }
 
 // key reads a refresh key in the namespace.

@@ -41,7 +41,7 @@ Ctrl-C ends the console and all of its sessions.`,
 }
 
 func (c *app) console(ctx context.Context, port int, browse bool, caFile string) error {
-	publicKeys, err := httpClient(caFile, nil)
+	publicKeys, err := c.httpClient(caFile, nil)
 	if err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func (c *app) console(ctx context.Context, port int, browse bool, caFile string)
 		defer func() { _ = os.RemoveAll(folder) }()
 	}
 	return console.ServeLocal(ctx, console.LocalOptions{
-		API: k.config, Namespace: namespace, Port: port, Clock: c.Clock, Random: rand.Reader, Log: cli.ErrorLog(c.ErrOut), Version: c.Version,
+		API: k.config, Namespace: namespace, Port: port, Clock: c.Clock, Random: rand.Reader, Log: cli.ErrorLog(c.ErrOut), Version: c.Build.Version,
 		PublicKeys: publicKeys,
 		Ready: func(url string) {
 			fmt.Fprintln(c.Out, url)

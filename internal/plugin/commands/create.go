@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/lifecycle"
 	"github.com/refreshkeys/refreshkeys/internal/outlook"
 	"github.com/refreshkeys/refreshkeys/internal/plugin/cli"
 )
@@ -56,10 +57,11 @@ func (c *app) createCommand() *cobra.Command {
 	flags.Var(&n.access, "access-token-lifetime", "the lifetime of its access tokens")
 	flags.StringVar(&n.account, "binding-service-account", "", "the only ServiceAccount, in the key's namespace, that may present the token")
 	flags.StringVar(&n.thumbprint, "binding-jwk-thumbprint", "", "the thumbprint of a DPoP key: only its holder may present the token")
-	flags.StringVar(&n.secret, "secret", "", "the name of the Secret; if not set, the key's name; - for no Secret")
+	flags.StringVar(&n.secret, "secret", "", "the name of the Secret; if not set, the key's name; - for no Secret, which no client can use")
 	flags.StringVar(&n.dryRun, "dry-run", "none", "none, client (send nothing) or server (store nothing)")
 	flags.Lookup("dry-run").NoOptDefVal = "client"
 	completeFlag(cmd, "issuer", c.completeIssuers)
+	completeFlag(cmd, "binding-service-account", c.completeAccounts(false))
 	completeFlag(cmd, "mode", cobra.FixedCompletions([]string{"Scheduled", "OneTimeUse", "Never"}, cobra.ShellCompDirectiveNoFileComp))
 	completeFlag(cmd, "dry-run", cobra.FixedCompletions([]string{"none", "client", "server"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
@@ -67,6 +69,10 @@ func (c *app) createCommand() *cobra.Command {
 
 func (n *creation) run(ctx context.Context, name string) error {
 	if err := n.output.Check(); err != nil {
+		return err
+	}
+	name, err := keyResource.name(name)
+	if err != nil {
 		return err
 	}
 	key, err := n.key(name)
@@ -146,9 +152,18 @@ func (n *creation) report(key *v1alpha1.JWTRefreshKey, how string) error {
 	}
 	fmt.Fprintf(n.Out, "%s created%s\n", fullName(key), how)
 	if n.waiting.Wait && how == "" {
-		fmt.Fprintf(n.Out, "Secret %s holds its token, until %s\n", cli.OrDash(key.Status.SecretName), cli.StampOr(key.Status.ExpiresAt, n.Clock.Now(), "-"))
+		fmt.Fprintln(n.Out, holds(key, n.Clock.Now()))
 	}
 	return nil
+}
+
+// holds returns where the token of an issued key is, and until when it is valid.
+func holds(key *v1alpha1.JWTRefreshKey, now time.Time) string {
+	until := cli.StampOr(key.Status.ExpiresAt, now, "-")
+	if name := lifecycle.SecretName(key); name != "" {
+		return fmt.Sprintf("Secret %s holds its token, until %s", name, until)
+	}
+	return fmt.Sprintf("its token is issued, valid until %s, and stored nowhere: the key has no Secret (spec.secret.mode None), so that no client can get the token", until)
 }
 
 // fullName returns a key's name as kubectl prints it, with its resource and group.
@@ -166,8 +181,13 @@ func (n *creation) key(name string) (*v1alpha1.JWTRefreshKey, error) {
 	spec := &key.Spec
 	spec.Audience, spec.Subject, spec.Scopes = n.audience, n.subject, n.scopes
 	spec.Lifetime, spec.IdleTimeout = n.lifetime.Field(), n.idle.Field()
+	var err error
 	if n.issuer != "" {
-		spec.IssuerRef = &v1alpha1.IssuerReference{Name: n.issuer}
+		issuer, err := issuerResource.name(n.issuer)
+		if err != nil {
+			return nil, err
+		}
+		spec.IssuerRef = &v1alpha1.IssuerReference{Name: issuer}
 	}
 	if n.mode != "" {
 		spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationMode(n.mode)}
@@ -185,7 +205,6 @@ func (n *creation) key(name string) (*v1alpha1.JWTRefreshKey, error) {
 	default:
 		spec.Secret = &v1alpha1.SecretSpec{Name: n.secret}
 	}
-	var err error
 	if spec.ExpiresAt, err = parseEnd(n.expiresAt, n.Clock.Now()); err != nil {
 		return nil, err
 	}

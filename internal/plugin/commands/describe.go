@@ -22,33 +22,52 @@ import (
 func (c *app) describeCommand() *cobra.Command {
 	out := cli.NewOutput("")
 	cmd := &cobra.Command{
-		Use: "describe NAME", Short: "Show a key's tokens, use, conditions and events, and what happens next",
-		Args:              cli.Arguments(1, 1, "the name of one key"),
-		ValidArgsFunction: c.completeKeys,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := out.Check(); err != nil {
-				return err
-			}
-			k, err := c.connect()
-			if err != nil {
-				return err
-			}
-			defer c.Progress.During("reading the key")()
-			key, err := k.key(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			if !out.IsText() {
-				return out.Print(c.Out, key)
-			}
-			events, eventsErr := k.events(cmd.Context(), key)
-			d := &description{Writer: c.Out, colours: c.Colours(), key: key, now: c.Clock.Now()}
-			d.write(events, eventsErr)
-			return nil
-		},
+		Use: "describe NAME...", Short: "Show the tokens, use, conditions and events of keys, and what happens next",
+		Example: `  kubectl refreshkey describe orders
+  # All keys whose token expires within a week
+  kubectl refreshkey describe $(kubectl refreshkey list --expiring-within 7d -o name)`,
+		Args:              cli.SomeArguments("the names of keys"),
+		ValidArgsFunction: c.completeSeveralKeys,
+		RunE:              func(cmd *cobra.Command, args []string) error { return c.describe(cmd.Context(), out, args) },
 	}
 	out.Add(cmd)
 	return cmd
+}
+
+// describe prints the keys one after another.
+func (c *app) describe(ctx context.Context, out *cli.Output, args []string) error {
+	if err := out.Check(); err != nil {
+		return err
+	}
+	names, err := keyResource.names(args)
+	if err != nil {
+		return err
+	}
+	k, err := c.connect()
+	if err != nil {
+		return err
+	}
+	written := false
+	return c.each(ctx, names, func(name string) error {
+		done := c.Progress.During("reading the key")
+		defer done()
+		key, err := k.key(ctx, name)
+		if err != nil {
+			return err
+		}
+		if !out.IsText() {
+			return out.Print(c.Out, key)
+		}
+		events, eventsErr := k.events(ctx, key)
+		done()
+		if written {
+			fmt.Fprint(c.Out, "\n\n")
+		}
+		written = true
+		d := &description{Writer: c.Out, colours: c.Colours(), key: key, now: c.Clock.Now()}
+		d.write(events, eventsErr)
+		return nil
+	})
 }
 
 // events returns the events about a key, oldest first.

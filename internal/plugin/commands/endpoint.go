@@ -29,7 +29,7 @@ const (
 )
 
 // httpClient returns a client that trusts the system's CAs, those in caFile and those in ca.
-func httpClient(caFile string, ca []byte) (*http.Client, error) {
+func (c *app) httpClient(caFile string, ca []byte) (*http.Client, error) {
 	pool, err := x509.SystemCertPool()
 	if err != nil {
 		pool = x509.NewCertPool()
@@ -46,10 +46,10 @@ func httpClient(caFile string, ca []byte) (*http.Client, error) {
 	pool.AppendCertsFromPEM(ca)
 	return &http.Client{
 		Timeout: responseTimeout,
-		Transport: named{&http.Transport{
+		Transport: named{c.Logged(&http.Transport{
 			Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true,
 			TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
-		}},
+		})},
 		// A redirect would send the token to another server.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}, nil

@@ -26,7 +26,7 @@ func TestPostFollowsNoRedirect(t *testing.T) {
 	}))
 	defer server.Close()
 	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
-	client, err := httpClient("", ca)
+	client, err := (&app{cli.New(cli.Options{})}).httpClient("", ca)
 	if err != nil {
 		t.Fatal(err)
 	}

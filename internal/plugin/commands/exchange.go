@@ -41,12 +41,13 @@ func (c *app) exchangeCommand() *cobra.Command {
 		Use: "exchange NAME | exchange --session NAME", Short: "Print an access token; works as an exec credential plugin",
 		Long: `Exchange the refresh token in a key's Secret, or of a session, for an access token, and print the access token.
 
-The command sends the refresh token to its issuer's token endpoint, or to --token-endpoint. For a key that is bound to a ServiceAccount,
-it also requests a token of that ServiceAccount from the API server (create serviceaccounts/token). The first use of a one-time key
-empties its Secret: set --one-time-file to the file that stores the next token, or sign in with kubectl refreshkey login.
+The command sends the refresh token to its issuer's token endpoint, or to --token-endpoint. For a key that is bound to
+a ServiceAccount, it also requests a token of that ServiceAccount from the API server (create serviceaccounts/token).
+The first use of a one-time key empties its Secret: set --one-time-file to the file that stores the next token, or
+sign in with kubectl refreshkey login.
 
-If KUBERNETES_EXEC_INFO is set, as client-go does for a user with an exec section, the command prints an ExecCredential of
-client.authentication.k8s.io. For a session, it needs no kubeconfig.`,
+If KUBERNETES_EXEC_INFO is set, as client-go does for a user with an exec section, the command prints an
+ExecCredential of client.authentication.k8s.io. For a session, it needs no kubeconfig.`,
 		Example: `  kubectl refreshkey exchange orders --header | curl --header @- https://orders.example.com
   kubectl refreshkey exchange --session default --scope orders:read`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -70,6 +71,7 @@ client.authentication.k8s.io. For a session, it needs no kubeconfig.`,
 	flags.StringVar(&x.oneTimeFile, "one-time-file", "", "for a one-time key: the file that stores its next token; each exchange rewrites it")
 	flags.StringVar(&x.tokenEndpoint, "token-endpoint", "", "the URL of the token endpoint; if not set, the issuer's URL and /token")
 	flags.StringVar(&x.caFile, "ca-file", "", "a PEM file with the CA certificate of the token endpoint, in addition to the ca.crt of the key's Secret")
+	completeFlag(cmd, "session", c.completeSessions)
 	flags.BoolVar(&x.header, "header", false, "print a whole header: Authorization: Bearer and the token")
 	flags.BoolVar(&x.fresh, "fresh", false, "for a session: request a new access token even if the last one is still valid")
 	flags.BoolVar(&x.execCredential, "exec-credential", false, "print an ExecCredential even if KUBERNETES_EXEC_INFO is not set")
@@ -79,6 +81,10 @@ client.authentication.k8s.io. For a session, it needs no kubeconfig.`,
 // ofKey exchanges the token in a key's Secret, or in --one-time-file.
 func (x *exchange) ofKey(ctx context.Context, name string) error {
 	if err := x.output.Check(); err != nil {
+		return err
+	}
+	name, err := keyResource.name(name)
+	if err != nil {
 		return err
 	}
 	k, err := x.connect()
@@ -151,7 +157,7 @@ func (x *exchange) exchange(ctx context.Context, k *cluster, secret *storedToken
 		form.Set(oauth.ParamClientAssertion, assertion)
 		form.Set(oauth.ParamClientAssertionType, oauth.AssertionJWTBearer)
 	}
-	client, err := httpClient(x.caFile, secret.ca)
+	client, err := x.httpClient(x.caFile, secret.ca)
 	if err != nil {
 		return nil, "", err
 	}
@@ -228,7 +234,7 @@ func (x *exchange) renew(ctx context.Context, file string) (*accessToken, error)
 	if s.Access.usable(x.scope, x.Clock.Now()) && !x.fresh {
 		return s.Access, nil
 	}
-	client, err := httpClient(x.caFile, []byte(s.CA))
+	client, err := x.httpClient(x.caFile, []byte(s.CA))
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/outlook"
+	"github.com/refreshkeys/refreshkeys/internal/plugin/cli"
 )
 
 // filter selects the keys to list.
@@ -33,6 +34,17 @@ func (f *filter) matches(key *v1alpha1.JWTRefreshKey, now time.Time) bool {
 		return false
 	}
 	return len(f.statuses) == 0 || slices.ContainsFunc(f.statuses, func(status string) bool { return strings.EqualFold(status, outlook.Status(key)) })
+}
+
+// check returns a usage error for a status that no key can have.
+func (f *filter) check() error {
+	known := outlook.Statuses()
+	for _, status := range f.statuses {
+		if !slices.ContainsFunc(known, func(one string) bool { return strings.EqualFold(one, status) }) {
+			return cli.UsageError("--status %q is no status of a key: use %s", status, strings.Join(known, ", "))
+		}
+	}
+	return nil
 }
 
 // lastUse returns the time of a key's last use, or of its creation if it was never used.

@@ -18,12 +18,12 @@ func (c *app) issuerCommand() *cobra.Command {
 	return cmd
 }
 
-// issuerArgument returns the issuer that the arguments name, or the default issuer.
-func issuerArgument(args []string) string {
-	if len(args) > 0 {
-		return args[0]
+// issuerArguments returns the issuers that the arguments name, or the default issuer.
+func issuerArguments(args []string) ([]string, error) {
+	if len(args) == 0 {
+		return []string{lifecycle.DefaultIssuer}, nil
 	}
-	return lifecycle.DefaultIssuer
+	return issuerResource.names(args)
 }
 
 func issuerName(issuer *v1alpha1.JWTIssuer) string {

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 
@@ -15,27 +16,41 @@ import (
 func (c *app) issuerKeysCommand() *cobra.Command {
 	out := cli.NewDocument("name")
 	cmd := &cobra.Command{
-		Use: "keys [ISSUER]", Short: "List the signing keys of an issuer, with their states and dates",
-		Args: cli.Arguments(0, 1, "the name of one issuer, or none for default"), ValidArgsFunction: c.completeIssuers,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := out.Check(); err != nil {
-				return err
-			}
-			k, err := c.connect()
-			if err != nil {
-				return err
-			}
-			done := c.Progress.During("reading the issuer")
-			issuer, err := k.issuer(cmd.Context(), issuerArgument(args))
-			done()
-			if err != nil {
-				return err
-			}
-			return c.showKeys(out, issuer.Status.Keys)
-		},
+		Use: "keys [ISSUER...]", Short: "List the signing keys of issuers, with their states and dates",
+		Example: `  kubectl refreshkey issuer keys
+  kubectl refreshkey issuer keys jwtissuer/default jwtissuer/people`,
+		ValidArgsFunction: c.completeSeveralIssuers,
+		RunE:              func(cmd *cobra.Command, args []string) error { return c.issuerKeys(cmd.Context(), out, args) },
 	}
 	out.Add(cmd)
 	return cmd
+}
+
+// issuerKeys prints the signing keys of each issuer.
+func (c *app) issuerKeys(ctx context.Context, out *cli.Output, args []string) error {
+	if err := out.Check(); err != nil {
+		return err
+	}
+	names, err := issuerArguments(args)
+	if err != nil {
+		return err
+	}
+	k, err := c.connect()
+	if err != nil {
+		return err
+	}
+	return c.each(ctx, names, func(name string) error {
+		done := c.Progress.During("reading the issuer")
+		issuer, err := k.issuer(ctx, name)
+		done()
+		if err != nil {
+			return err
+		}
+		if len(names) > 1 && out.IsText() {
+			fmt.Fprintf(c.Out, "%sIssuer %s\n", map[bool]string{true: "\n"}[name != names[0]], name)
+		}
+		return c.showKeys(out, issuer.Status.Keys)
+	})
 }
 
 func (c *app) showKeys(out *cli.Output, keys []v1alpha1.SigningKeyStatus) error {

@@ -16,24 +16,29 @@ import (
 func (c *app) issuerRotateCommand() *cobra.Command {
 	w := &cli.Waiting{}
 	cmd := &cobra.Command{
-		Use: "rotate [ISSUER]", Short: "Rotate the signing keys of an issuer",
-		Long: `Rotate the signing keys of an issuer: the next keys sign as soon as they have been published for signing.prepublish, so that
-verifiers have time to fetch them. Tokens that the earlier keys signed stay valid. If a signing key leaked, withdraw it:
-kubectl refreshkey issuer withdraw.`,
-		Args: cli.Arguments(0, 1, "the name of one issuer, or none for default"), ValidArgsFunction: c.completeIssuers,
+		Use: "rotate [ISSUER...]", Short: "Rotate the signing keys of issuers",
+		Long: `Rotate the signing keys of issuers, or of the issuer default: the next keys sign as soon as they have been published
+for signing.prepublish, so that verifiers have time to fetch them. Tokens that the earlier keys signed stay valid. If
+a signing key leaked, withdraw it: kubectl refreshkey issuer withdraw.`,
+		ValidArgsFunction: c.completeSeveralIssuers,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.rotateKeys(cmd.Context(), w, issuerArgument(args))
+			names, err := issuerArguments(args)
+			if err != nil {
+				return err
+			}
+			k, err := c.connect()
+			if err != nil {
+				return err
+			}
+			return c.each(cmd.Context(), names, func(name string) error { return c.rotateKeys(cmd.Context(), k, w, name) })
 		},
 	}
 	w.Add(cmd, "until the next keys sign")
 	return cmd
 }
 
-func (c *app) rotateKeys(ctx context.Context, w *cli.Waiting, name string) error {
-	k, err := c.connect()
-	if err != nil {
-		return err
-	}
+// rotateKeys rotates the signing keys of one issuer.
+func (c *app) rotateKeys(ctx context.Context, k *cluster, w *cli.Waiting, name string) error {
 	done := c.Progress.During("requesting the next signing keys")
 	defer done()
 	issuer, err := k.issuer(ctx, name)

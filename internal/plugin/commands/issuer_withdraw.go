@@ -31,16 +31,29 @@ func (c *app) issuerWithdrawCommand() *cobra.Command {
 		Use: "withdraw [ISSUER] --kid KID", Short: "Withdraw a leaked signing key: every token that it signed is refused",
 		// The name of this command in earlier releases.
 		Aliases: []string{"revoke"},
-		Long: `Withdraw a signing key at once: every token that it signed is refused, and the operator issues new tokens with another key.
-One-time keys and sessions end, because only clients hold their tokens: enrol one-time keys again, and sign in again.
-After you withdraw an access key, no access token is signed until the next key has been published for signing.prepublish.
-A seal key signs no token: after you withdraw one, people who sign in with a browser just now begin again, and sessions stay.
+		Long: `Withdraw a signing key at once: every token that it signed is refused, and the operator issues new tokens with another
+key. One-time keys and sessions end, because only clients hold their tokens: enrol one-time keys again, and sign in
+again.
+
+After you withdraw the active access key, the next one must have been published for signing.prepublish before it
+signs. It usually has, and exchanges go on. Until then, every exchange and every sign-in at the issuer is answered
+with 503. The command says until when. Verifiers that cached the withdrawn key accept its access tokens until they
+fetch the key set again.
+
+A seal key signs no token: after you withdraw one, people who sign in with a browser just now begin again, and
+sessions stay.
 
 The command asks for confirmation, unless you set --yes.`,
 		Example: `  kubectl refreshkey issuer keys
   kubectl refreshkey issuer withdraw --kid 2mYc… --wait`,
 		Args: cli.Arguments(0, 1, "the name of one issuer, or none for default"), ValidArgsFunction: c.completeIssuers,
-		RunE: func(cmd *cobra.Command, args []string) error { return w.run(cmd.Context(), issuerArgument(args)) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			names, err := issuerArguments(args)
+			if err != nil {
+				return err
+			}
+			return w.run(cmd.Context(), names[0])
+		},
 	}
 	cmd.Flags().StringSliceVar(&w.kids, "kid", nil, "the signing key to withdraw; separate several with commas, or repeat the flag")
 	cmd.Flags().BoolVarP(&w.yes, "yes", "y", false, "do not ask for confirmation")
@@ -51,7 +64,11 @@ The command asks for confirmation, unless you set --yes.`,
 
 func (w *withdrawal) completeKIDs(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
 	return w.names(func(ctx context.Context, k *cluster) (found []string, err error) {
-		issuer, err := k.issuer(ctx, issuerArgument(args))
+		names, err := issuerArguments(args)
+		if err != nil {
+			return nil, err
+		}
+		issuer, err := k.issuer(ctx, names[0])
 		if err != nil {
 			return nil, err
 		}
@@ -84,7 +101,8 @@ func (w *withdrawal) run(ctx context.Context, name string) error {
 			return cli.Fail(cli.ExitNotFound, "issuer %s has no signing key %s", name, kid)
 		}
 	}
-	if err := w.confirm(name, signed, uncounted); err != nil {
+	effects := effectsOf(issuer, w.kids, signed, uncounted, w.Clock.Now())
+	if err := w.confirm(name, effects); err != nil {
 		return err
 	}
 	if err := w.withdraw(ctx, k, name); err != nil {
@@ -96,6 +114,9 @@ func (w *withdrawal) run(ctx context.Context, name string) error {
 		}
 	}
 	fmt.Fprintf(w.Out, "%s: withdrawn: %s\n", issuerName(issuer), strings.Join(w.kids, ", "))
+	if effects.gap != "" {
+		fmt.Fprintln(w.Out, effects.gap)
+	}
 	return nil
 }
 
@@ -138,15 +159,11 @@ func (k *cluster) signedBy(ctx context.Context, issuer string, kids []string) (i
 // errDeclined is returned if the user does not confirm.
 var errDeclined = errors.New("nothing was done: the answer was not yes")
 
-func (w *withdrawal) confirm(name string, signed int, uncounted error) error {
+func (w *withdrawal) confirm(name string, effects effects) error {
 	if w.yes {
 		return nil
 	}
-	count := fmt.Sprintf("%d", signed)
-	if uncounted != nil {
-		count = "an unknown number of"
-	}
-	fmt.Fprintf(w.ErrOut, "Withdraw %s of issuer %s? The tokens of %s refresh keys are refused at once and issued again. [yes/no] ", strings.Join(w.kids, ", "), name, count)
+	fmt.Fprintf(w.ErrOut, "Withdraw %s of issuer %s? %s [yes/no] ", strings.Join(w.kids, ", "), name, effects)
 	line, err := bufio.NewReader(w.In).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err

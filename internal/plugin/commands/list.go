@@ -24,6 +24,7 @@ type lister struct {
 	filter         filter
 	allNamespaces  bool
 	noHeaders      bool
+	watch          bool
 	selector       string
 	unusedFor      cli.SpanFlag
 	expiringWithin cli.SpanFlag
@@ -39,7 +40,9 @@ func (c *app) listCommand() *cobra.Command {
   # Keys that were not used for 30 days
   kubectl refreshkey list -A --unused-for 30d
   # Sessions: the users and workloads that are signed in
-  kubectl refreshkey list -A --sessions`,
+  kubectl refreshkey list -A --sessions
+  # Keys that wait or fail, as they change
+  kubectl refreshkey list -A --status Issuing,PolicyDenied,IssuerNotReady --watch`,
 		Args: cli.Arguments(0, 0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error { return l.run(cmd.Context()) },
 	}
@@ -49,14 +52,19 @@ func (c *app) listCommand() *cobra.Command {
 	flags.StringVarP(&l.selector, "selector", "l", "", "only keys that match this label selector, as in kubectl get")
 	flags.Var(&l.unusedFor, "unused-for", "only keys that were not used for this time, such as 30d; a key that was never used counts from its creation")
 	flags.Var(&l.expiringWithin, "expiring-within", "only keys with a current token that expires within this time, such as 7d")
-	flags.StringSliceVar(&l.filter.statuses, "status", nil, "only keys with this status, such as Issued or Revoked; separate several with commas")
+	flags.StringSliceVar(&l.filter.statuses, "status", nil, "only keys with this status, the STATUS of the list, such as Issued or Revoked; separate several with commas")
 	flags.BoolVar(&l.filter.sessions, "sessions", false, "only sessions (keys that a login created), with the user or workload that signed in")
+	flags.BoolVarP(&l.watch, "watch", "w", false, "after the list, print a line for each change until the command is ended")
+	completeFlag(cmd, "status", completeList(outlook.Statuses()))
 	flags.BoolVar(&l.noHeaders, "no-headers", false, "do not print the header")
 	return cmd
 }
 
 func (l *lister) run(ctx context.Context) error {
 	if err := l.output.Check(); err != nil {
+		return err
+	}
+	if err := l.filter.check(); err != nil {
 		return err
 	}
 	selector, err := labels.Parse(l.selector)
@@ -74,7 +82,8 @@ func (l *lister) run(ctx context.Context) error {
 	}
 	done := l.Progress.During("reading the keys")
 	var list v1alpha1.JWTRefreshKeyList
-	err = k.List(ctx, &list, client.InNamespace(namespace), client.MatchingLabelsSelector{Selector: selector})
+	where := []client.ListOption{client.InNamespace(namespace), client.MatchingLabelsSelector{Selector: selector}}
+	err = k.List(ctx, &list, where...)
 	done()
 	if err != nil {
 		return err
@@ -89,6 +98,9 @@ func (l *lister) run(ctx context.Context) error {
 	}
 	l.filter.sort(shown)
 	list.Items = shown
+	if l.watch {
+		return l.follow(ctx, k, &list, where)
+	}
 	return l.show(&list, namespace, now)
 }
 

@@ -35,17 +35,20 @@ func (c *app) loginCommand() *cobra.Command {
 	l := &login{app: c}
 	cmd := &cobra.Command{
 		Use: "login", Short: "Sign in at the token service and store the session",
-		Long: `Sign in at the token service, and store the session. Without further flags the command opens the issuer's login page in the
-browser; the issuer must declare the client of --client with the redirect URI http://127.0.0.1/callback. The other ways are a token of a
-ServiceAccount, an id_token of a provider that the issuer trusts, and a user name and a password if the issuer allows it; they need
---audience. With --device, the command shows a code for the browser of another machine.
+		Long: `Sign in at the token service, and store the session. Without further flags the command opens the issuer's login page
+in the browser; the issuer must declare the client of --client with the redirect URI http://127.0.0.1/callback. The
+other ways are a token of a ServiceAccount, an id_token of a provider that the issuer trusts, and a user name and a
+password if the issuer allows it; they need --audience. With --device, the command shows a code for the browser of
+another machine.
 
-The session's refresh token is stored in a file that only you can read, under $XDG_CONFIG_HOME/refreshkeys or ~/.config/refreshkeys.
-kubectl refreshkey exchange --session prints access tokens from it.`,
+The session's refresh token is stored in a file that only you can read, under $XDG_CONFIG_HOME/refreshkeys or
+~/.config/refreshkeys. kubectl refreshkey exchange --session prints access tokens from it.`,
 		Example: `  kubectl refreshkey login --issuer-url https://tokens.example.com/people
   kubectl refreshkey login --audience https://orders.example.com --service-account shop/till
-  kubectl refreshkey login --audience https://orders.example.com --issuer people --subject-token-file id_token
-  kubectl refreshkey login --audience https://orders.example.com --issuer-url https://tokens.example.com/people --username jane`,
+  kubectl refreshkey login --audience https://orders.example.com --issuer people \
+    --subject-token-file id_token
+  kubectl refreshkey login --audience https://orders.example.com \
+    --issuer-url https://tokens.example.com/people --username jane`,
 		Args: cli.Arguments(0, 0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error { return l.run(cmd.Context()) },
 	}
@@ -67,6 +70,8 @@ kubectl refreshkey exchange --session prints access tokens from it.`,
 	flags.BoolVar(&l.noBrowser, "no-browser", false, "print the URL of the login page, and do not open it")
 	flags.BoolVar(&l.device, "device", false, "show a code, with which a person signs in with the browser of another machine")
 	completeFlag(cmd, "issuer", c.completeIssuers)
+	completeFlag(cmd, "session", c.completeSessions)
+	completeFlag(cmd, "service-account", c.completeAccounts(true))
 	completeFlag(cmd, "subject-token-type", cobra.FixedCompletions([]string{"id_token", "jwt"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
@@ -146,7 +151,11 @@ func (l *login) findIssuer(ctx context.Context, s *session) (*cluster, error) {
 	}
 	done := l.Progress.During("reading the issuer")
 	defer done()
-	issuer, err := k.issuer(ctx, l.issuer)
+	name, err := issuerResource.name(l.issuer)
+	if err != nil {
+		return nil, err
+	}
+	issuer, err := k.issuer(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -237,7 +246,7 @@ func (l *login) password() (string, error) {
 
 // signIn signs in and stores the session.
 func (l *login) signIn(ctx context.Context, file string, s *session, form url.Values) error {
-	client, err := httpClient("", []byte(s.CA))
+	client, err := l.httpClient("", []byte(s.CA))
 	if err != nil {
 		return err
 	}
@@ -270,19 +279,23 @@ func (l *login) keep(ctx context.Context, file string, s *session, answer *oauth
 		return err
 	}
 	if noBefore == nil {
-		if err := before.end(ctx, nil); err != nil {
+		if err := l.endSession(ctx, before); err != nil {
 			fmt.Fprintf(l.ErrOut, "warning: the earlier session %s stays active until it expires: %v\n", l.session, err)
 		}
 	}
 	return nil
 }
 
-// end revokes the session at the token service (RFC 7009).
-func (s *session) end(ctx context.Context, client *http.Client) (err error) {
-	if client == nil {
-		if client, err = httpClient("", []byte(s.CA)); err != nil {
-			return err
-		}
+// endSession is end with the certificate authority that the session stores.
+func (c *app) endSession(ctx context.Context, s *session) error {
+	client, err := c.httpClient("", []byte(s.CA))
+	if err != nil {
+		return err
 	}
+	return s.end(ctx, client)
+}
+
+// end revokes the session at the token service (RFC 7009).
+func (s *session) end(ctx context.Context, client *http.Client) error {
 	return post(ctx, client, endpoint.RevokeURL(s.Issuer), url.Values{oauth.ParamToken: {s.RefreshToken}, oauth.ParamTokenTypeHint: {oauth.HintRefreshToken}}, nil)
 }

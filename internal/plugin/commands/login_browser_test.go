@@ -104,7 +104,7 @@ func TestLoginWithABrowser(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			client, err := httpClient(caFile, nil)
+			client, err := (&app{cli.New(cli.Options{})}).httpClient(caFile, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

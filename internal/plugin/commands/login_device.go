@@ -18,7 +18,7 @@ const shortestPoll = time.Second
 // signInDevice shows a code, and polls until a person has signed in with another machine (RFC 8628). It returns the answer with the
 // tokens, and when it was asked for.
 func (l *login) signInDevice(ctx context.Context, s *session) (*oauth.TokenAnswer, time.Time, error) {
-	client, err := httpClient("", []byte(s.CA))
+	client, err := l.httpClient("", []byte(s.CA))
 	if err != nil {
 		return nil, time.Time{}, err
 	}

@@ -80,7 +80,7 @@ func decideAbout(t *testing.T, link, caFile, answer string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := httpClient(caFile, nil)
+	client, err := (&app{cli.New(cli.Options{})}).httpClient(caFile, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ func (c *app) logoutCommand() *cobra.Command {
 	caFile, forget := "", false
 	cmd := &cobra.Command{
 		Use: "logout [SESSION]", Short: "End a session at the token service and delete its tokens",
-		Args: cli.Arguments(0, 1, "the name of one session, or none for default"),
+		Args: cli.Arguments(0, 1, "the name of one session, or none for default"), ValidArgsFunction: c.completeSessions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name := "default"
 			if len(args) > 0 {
@@ -32,7 +32,7 @@ func (c *app) logout(ctx context.Context, name, caFile string, forget bool) erro
 	err := c.withSession(name, "signing out", func(file string) error {
 		s, err := loadSession(file)
 		if err == nil {
-			client, wrong := httpClient(caFile, []byte(s.CA))
+			client, wrong := c.httpClient(caFile, []byte(s.CA))
 			if wrong != nil {
 				return wrong
 			}

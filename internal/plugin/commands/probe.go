@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -36,7 +37,7 @@ type replicaFlags struct {
 
 func (f *replicaFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringArrayVar(&f.urls, "replica", nil, "the URL of a replica of the token service, such as https://10.0.0.1:8443; repeat the flag for several; if not set, the ready pods")
+	flags.StringArrayVar(&f.urls, "replica", nil, "the URL of a replica of the token service, such as https://10.0.0.1:8443; repeat the flag for several; if not set, the plugin looks in --operator-namespace")
 	flags.StringVar(&f.caFile, "ca-file", "", "a PEM file with the CA certificate of --replica, in addition to the ca.crt of the key's Secret")
 	flags.StringVar(&f.namespace, "operator-namespace", "refreshkeys-system", "the namespace of the token service's pods")
 	flags.StringVar(&f.account, "introspect-as", "", "query /introspect at --replica as this ServiceAccount (namespace/name), which may create jwtrefreshkeys/introspect; required for one-time keys")
@@ -88,7 +89,7 @@ func (p *probe) prepare(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if p.direct, err = httpClient(p.flags.caFile, p.ca); err != nil {
+	if p.direct, err = p.httpClient(p.flags.caFile, p.ca); err != nil {
 		return err
 	}
 	p.through, err = rest.HTTPClientFor(p.cluster.config)
@@ -143,23 +144,29 @@ func (k *cluster) serviceAccountToken(ctx context.Context, account string, audie
 
 // replicas returns the current replicas: pods can change between two queries.
 func (p *probe) replicas(ctx context.Context) ([]replica, error) {
-	issuer, err := url.Parse(p.issuer)
+	return p.cluster.replicas(ctx, p.flags, p.issuer, func(place string) string {
+		if p.introspect {
+			return endpoint.IntrospectURL(place)
+		}
+		return endpoint.TokenURL(place)
+	}, p.direct, p.through)
+}
+
+// replicas returns the replicas that serve an issuer, with the URL of an endpoint, whose path at returns for the path of the issuer.
+func (k *cluster) replicas(ctx context.Context, flags *replicaFlags, issuerURL string, at func(place string) string, direct, through *http.Client) ([]replica, error) {
+	issuer, err := url.Parse(issuerURL)
 	if err != nil {
 		return nil, err
 	}
-	place := strings.TrimSuffix(issuer.Path, "/")
-	path := endpoint.TokenURL(place)
-	if p.introspect {
-		path = endpoint.IntrospectURL(place)
-	}
+	path := at(strings.TrimSuffix(issuer.Path, "/"))
 	var all []replica
-	for _, base := range p.flags.urls {
-		all = append(all, replica{name: base, url: strings.TrimSuffix(base, "/") + path, host: issuer.Host, client: p.direct})
+	for _, base := range flags.urls {
+		all = append(all, replica{name: base, url: strings.TrimSuffix(base, "/") + path, host: issuer.Host, client: direct})
 	}
 	if len(all) > 0 {
 		return all, nil
 	}
-	pods, err := p.cluster.clients.CoreV1().Pods(p.flags.namespace).List(ctx, metav1.ListOptions{LabelSelector: tokenServers})
+	pods, err := k.clients.CoreV1().Pods(flags.namespace).List(ctx, metav1.ListOptions{LabelSelector: tokenServers})
 	if err != nil {
 		return nil, fmt.Errorf("the pods of the token service cannot be read: %w", err)
 	}
@@ -168,14 +175,43 @@ func (p *probe) replicas(ctx context.Context) ([]replica, error) {
 		if !isReady(pod) {
 			continue
 		}
-		at := p.cluster.clients.CoreV1().RESTClient().Post().Namespace(pod.Namespace).Resource("pods").
+		proxy := k.clients.CoreV1().RESTClient().Post().Namespace(pod.Namespace).Resource("pods").
 			Name("https:" + pod.Name + ":" + strconv.Itoa(int(httpsPort(pod)))).SubResource("proxy").Suffix(path).URL()
-		all = append(all, replica{name: "pod " + pod.Name, url: at.String(), client: p.through})
+		all = append(all, replica{name: "pod " + pod.Name, url: proxy.String(), client: through})
+	}
+	if len(all) > 0 {
+		return all, nil
+	}
+	outside, err := k.outsideReplicas(ctx, flags.namespace)
+	if err != nil {
+		return nil, err
+	}
+	for _, base := range outside {
+		all = append(all, replica{name: base, url: base + path, host: issuer.Host, client: direct})
 	}
 	if len(all) == 0 {
-		return nil, fmt.Errorf("namespace %s has no ready pod labelled %s: set --operator-namespace or --replica", p.flags.namespace, tokenServers)
+		return nil, fmt.Errorf("namespace %s has no ready pod labelled %s: set --operator-namespace or --replica", flags.namespace, tokenServers)
 	}
 	return all, nil
+}
+
+// outsideReplicas returns the URLs of the replicas of a token service that runs outside the cluster: each port of the Services of type
+// ExternalName in a namespace that are labelled as the token service. A cluster of `make up` has one.
+func (k *cluster) outsideReplicas(ctx context.Context, namespace string) (urls []string, err error) {
+	services, err := k.clients.CoreV1().Services(namespace).List(ctx, metav1.ListOptions{LabelSelector: tokenServers})
+	if err != nil {
+		return nil, fmt.Errorf("no pod of the token service is ready, and its Services cannot be read: %w", err)
+	}
+	for i := range services.Items {
+		spec := &services.Items[i].Spec
+		if spec.Type != corev1.ServiceTypeExternalName {
+			continue
+		}
+		for _, port := range spec.Ports {
+			urls = append(urls, "https://"+net.JoinHostPort(spec.ExternalName, strconv.Itoa(int(port.Port))))
+		}
+	}
+	return urls, nil
 }
 
 // isReady reports whether the Service sends requests to a pod.

@@ -27,66 +27,105 @@ type revocation struct {
 func (c *app) revokeCommand() *cobra.Command {
 	r := &revocation{app: c, output: cli.NewOutput("revoked")}
 	cmd := &cobra.Command{
-		Use: "revoke NAME", Short: "Revoke a key; --wait verifies that every replica refuses its token",
-		Long: `Revoke a key: the command sets spec.revoked to true. Every token of the key is refused, and the operator empties its Secret.
+		Use: "revoke NAME...", Short: "Revoke keys; --wait verifies that every replica refuses their tokens",
+		Long: `Revoke keys: the command sets spec.revoked to true. Every token of a revoked key is refused, and the operator
+empties its Secret. With several keys, the command revokes all before it waits for one.
 
-With --wait, the command presents the key's token to each replica of the token service until the replica refuses it as revoked. It
-requests an access token for a resource that the token does not cover: replicas always refuse that, and it does not count as use.
-It sends a one-time token to /introspect instead. It reads the token from the Secret before the revocation, or from --token-file.
-The replicas are the ready pods labelled app.kubernetes.io/component=tokenserver, which the command queries through the API server
-(create pods/proxy), or those that --replica names.
+With --wait, the command presents the key's token to each replica of the token service until the replica refuses it
+as revoked. It requests an access token for a resource that the token does not cover: replicas always refuse that,
+and it does not count as use. It sends a one-time token to /introspect instead. It reads the token from the Secret
+before the revocation, or from --token-file.
+
+The replicas are those that --replica names. Without the flag, they are the ready pods labelled
+app.kubernetes.io/component=tokenserver, which the command queries through the API server (create pods/proxy). If
+there are none, they are the ports of a Service with this label that is of type ExternalName: a token service that
+runs outside the cluster.
 
 If the command cannot verify the refusal, the key is revoked anyway, and the exit code is 6.`,
 		Example: `  kubectl refreshkey revoke orders --wait
+  # All keys that were not used for half a year
+  kubectl refreshkey revoke $(kubectl refreshkey list --unused-for 180d -o name)
   # With the leaked token, and a replica at a URL of its own
-  kubectl refreshkey revoke orders --wait --token-file leaked.jwt --replica https://10.0.0.1:8443 --ca-file ca.crt`,
-		Args: cli.Arguments(1, 1, "the name of one key"), ValidArgsFunction: c.completeKeys,
-		RunE: func(cmd *cobra.Command, args []string) error { return r.run(cmd.Context(), args[0]) },
+  kubectl refreshkey revoke orders --wait --token-file leaked.jwt \
+    --replica https://10.0.0.1:8443 --ca-file ca.crt`,
+		Args: cli.SomeArguments("the names of keys"), ValidArgsFunction: c.completeSeveralKeys,
+		RunE: func(cmd *cobra.Command, args []string) error { return r.run(cmd.Context(), args) },
 	}
 	r.output.Add(cmd)
 	r.waiting.Add(cmd, "until every replica of the token service refuses the key's token")
 	r.replicas.add(cmd)
+	completeFlag(cmd, "operator-namespace", c.completeNamespaces)
+	completeFlag(cmd, "introspect-as", c.completeAccounts(true))
 	cmd.Flags().StringVar(&r.tokenFile, "token-file", "", "a file with a token of the key to present to the replicas; - for stdin; if not set, the Secret's token")
 	return cmd
 }
 
-func (r *revocation) run(ctx context.Context, name string) error {
+// revokedKey is a key that the command revoked.
+type revokedKey struct {
+	key   *v1alpha1.JWTRefreshKey
+	probe *probe
+	// unprobed says why there is no probe.
+	unprobed error
+	began    time.Time
+}
+
+// run revokes all keys, and then verifies and reports each.
+func (r *revocation) run(ctx context.Context, args []string) error {
 	if err := r.output.Check(); err != nil {
 		return err
+	}
+	names, err := keyResource.names(args)
+	if err != nil {
+		return err
+	}
+	if r.tokenFile != "" && len(names) > 1 {
+		return cli.UsageError("--token-file holds a token of one key: name only that key")
 	}
 	k, err := r.connect()
 	if err != nil {
 		return err
 	}
-	done := r.Progress.During("revoking the key")
-	defer done()
+	done := map[string]*revokedKey{}
+	failed := r.each(ctx, names, func(name string) (err error) {
+		done[name], err = r.revoke(ctx, k, name)
+		return err
+	})
+	names = slices.DeleteFunc(names, func(name string) bool { return done[name] == nil })
+	return r.first(failed, r.each(ctx, names, func(name string) error { return r.verify(ctx, done[name]) }))
+}
+
+// revoke revokes one key. It prepares the probe before: the revocation empties the Secret.
+func (r *revocation) revoke(ctx context.Context, k *cluster, name string) (*revokedKey, error) {
+	defer r.Progress.During("revoking the key")()
 	key, err := k.key(ctx, name)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	// Read the token now: the revocation empties the Secret.
-	var probe *probe
-	var unprobed error
+	one := &revokedKey{key: key}
 	if r.waiting.Wait {
-		probe, unprobed = r.probe(ctx, k, key)
+		one.probe, one.unprobed = r.probe(ctx, k, key)
 		var wrong *cli.CodedError
-		if errors.As(unprobed, &wrong) && wrong.Code == cli.ExitUsage {
-			return unprobed
+		if errors.As(one.unprobed, &wrong) && wrong.Code == cli.ExitUsage {
+			return nil, one.unprobed
 		}
 	}
-	began := r.Clock.Now()
+	one.began = r.Clock.Now()
 	if err := k.merge(ctx, key, map[string]any{"spec": map[string]any{"revoked": true}}); err != nil {
-		return err
+		return nil, err
 	}
-	done()
+	return one, nil
+}
+
+// verify waits until every replica refuses the token of a revoked key, if --wait is set, and reports the key.
+func (r *revocation) verify(ctx context.Context, one *revokedKey) error {
 	refusing := 0
-	if r.waiting.Wait && unprobed == nil {
-		refusing, unprobed = r.refused(ctx, probe)
+	if r.waiting.Wait && one.unprobed == nil {
+		refusing, one.unprobed = r.refused(ctx, one.probe)
 	}
-	if err := r.report(key, refusing, r.Clock.Since(began)); err != nil {
+	if err := r.report(one.key, refusing, r.Clock.Since(one.began)); err != nil {
 		return err
 	}
-	return r.unverified(key, unprobed)
+	return r.unverified(one.key, one.unprobed)
 }
 
 // unverified wraps an error of the verification. It states that the key is revoked anyway.

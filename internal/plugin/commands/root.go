@@ -29,16 +29,21 @@ func Main(ctx context.Context, args []string, o cli.Options) int {
 	return cli.ExitCode(err)
 }
 
+// root returns the command line.
 func (c *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "kubectl-refreshkey",
 		Short: "Manage refresh keys and their tokens",
 		Long: `Manage refresh keys: list and describe them, create, rotate and revoke them, exchange their tokens, sign in,
-and check why a token is or is not accepted. The command console shows them in the browser.
+and check why a token is or is not accepted. The command console shows them in the browser, and check
+says what is wrong with an installation.
+
+A refresh key is written NAME, jrk/NAME or jwtrefreshkey/NAME, and an issuer NAME or jwtissuer/NAME, such as
+-o name prints it.
 
 Only exchange and token --show-token print the text of a token.`,
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl refreshkey"},
-		Version:       c.Version,
+		Version:       c.Build.String(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.ArbitraryArgs,
@@ -54,12 +59,14 @@ Only exchange and token --show-token print the text of a token.`,
 	root.SetErr(c.ErrOut)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return cli.UsageError("%v", err) })
 	c.Flags.AddFlags(root.PersistentFlags())
+	c.Verbose.Add(root.PersistentFlags())
 	root.AddCommand(
 		c.listCommand(), c.describeCommand(), c.createCommand(), c.rotateCommand(), c.revokeCommand(),
 		c.tokenCommand(), c.exchangeCommand(), c.loginCommand(), c.sessionsCommand(), c.logoutCommand(), c.verifyCommand(), c.issuerCommand(),
-		c.consoleCommand(),
+		c.consoleCommand(), c.checkCommand(), c.versionCommand(), cli.OptionsCommand(),
 		cli.ExitCodesTopic(),
 	)
+	cli.UseHelp(root)
 	c.completeFlags(root)
 	return root
 }

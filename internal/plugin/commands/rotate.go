@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -28,16 +29,17 @@ type rotation struct {
 func (c *app) rotateCommand() *cobra.Command {
 	r := &rotation{app: c, output: cli.NewOutput("rotated")}
 	cmd := &cobra.Command{
-		Use: "rotate NAME", Short: "Issue a new token; the earlier one stays valid for an overlap",
-		Long: `Issue a new token. The earlier token stays valid for the overlap, so that no client loses access. With --now,
-every earlier token is refused at once, as after a leak. Both reinstate a revoked key, unless spec.revoked is true.
+		Use: "rotate NAME...", Short: "Issue new tokens; the earlier ones stay valid for an overlap",
+		Long: `Issue a new token for each key. The earlier token stays valid for the overlap, so that no client loses
+access. With --now, every earlier token is refused at once, as after a leak. Both reinstate a revoked key, unless
+spec.revoked is true. With several keys, the command requests all rotations before it waits for one.
 
 For a one-time key, this is a new enrolment: the operator fills its Secret again.`,
 		Example: `  kubectl refreshkey rotate orders --wait
-  # A token leaked
-  kubectl refreshkey rotate orders --now --wait`,
-		Args: cli.Arguments(1, 1, "the name of one key"), ValidArgsFunction: c.completeKeys,
-		RunE: func(cmd *cobra.Command, args []string) error { return r.run(cmd.Context(), args[0]) },
+  # Tokens leaked
+  kubectl refreshkey rotate orders jrk/billing --now --wait`,
+		Args: cli.SomeArguments("the names of keys"), ValidArgsFunction: c.completeSeveralKeys,
+		RunE: func(cmd *cobra.Command, args []string) error { return r.run(cmd.Context(), args) },
 	}
 	r.output.Add(cmd)
 	r.waiting.Add(cmd, "until the new token is issued")
@@ -45,25 +47,53 @@ For a one-time key, this is a new enrolment: the operator fills its Secret again
 	return cmd
 }
 
-func (r *rotation) run(ctx context.Context, name string) error {
+// run requests all rotations, and then waits for each and reports it.
+func (r *rotation) run(ctx context.Context, args []string) error {
 	if err := r.output.Check(); err != nil {
+		return err
+	}
+	names, err := keyResource.names(args)
+	if err != nil {
 		return err
 	}
 	k, err := r.connect()
 	if err != nil {
 		return err
 	}
-	done := r.Progress.During("requesting a new token")
-	defer done()
+	requested := map[string]*v1alpha1.JWTRefreshKey{}
+	before := map[string]int64{}
+	failed := r.each(ctx, names, func(name string) error {
+		key, revision, err := r.request(ctx, k, name)
+		if err == nil {
+			requested[name], before[name] = key, revision
+		}
+		return err
+	})
+	names = slices.DeleteFunc(names, func(name string) bool { return requested[name] == nil })
+	err = r.each(ctx, names, func(name string) (err error) {
+		key := requested[name]
+		if r.waiting.Wait {
+			if key, err = r.rotated(ctx, k, name, before[name]); err != nil {
+				return err
+			}
+		}
+		return r.report(key)
+	})
+	return r.first(failed, err)
+}
+
+// request asks for a new token of a key. It returns the key, and its revision before.
+func (r *rotation) request(ctx context.Context, k *cluster, name string) (*v1alpha1.JWTRefreshKey, int64, error) {
+	defer r.Progress.During("requesting a new token")()
 	key, err := k.key(ctx, name)
 	if err != nil {
-		return err
+		return nil, 0, err
 	}
 	switch {
 	case key.Status.Session != nil:
-		return cli.Fail(cli.ExitRefused, "key %s is a session: its client gets the next token with the next use; to end the session: kubectl refreshkey revoke %s", name, name)
+		return nil, 0, cli.Fail(cli.ExitRefused, "key %s is a session: its client gets the next token with the next use; to end the session: kubectl refreshkey revoke %s", name, name)
 	case key.Spec.Revoked:
-		return cli.Fail(cli.ExitRefused, "key %s is revoked by its spec: set spec.revoked to false for a new token", name)
+		return nil, 0, cli.Fail(cli.ExitRefused, "key %s is revoked by its spec: set spec.revoked to false for a new token", name)
 	}
 	before := key.Status.Revision
 	// With nanoseconds, two requests in one second are two rotations.
@@ -71,16 +101,7 @@ func (r *rotation) run(ctx context.Context, name string) error {
 	if r.now {
 		annotation = v1alpha1.AnnotationRotateNow
 	}
-	if err := k.annotate(ctx, key, annotation, value); err != nil {
-		return err
-	}
-	done()
-	if r.waiting.Wait {
-		if key, err = r.rotated(ctx, k, name, before); err != nil {
-			return err
-		}
-	}
-	return r.report(key)
+	return key, before, k.annotate(ctx, key, annotation, value)
 }
 
 func (r *rotation) rotated(ctx context.Context, k *cluster, name string, before int64) (key *v1alpha1.JWTRefreshKey, err error) {

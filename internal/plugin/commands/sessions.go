@@ -33,8 +33,8 @@ func (c *app) sessionsCommand() *cobra.Command {
 	x := &sessions{app: c, output: cli.NewDocument()}
 	cmd := &cobra.Command{
 		Use: "sessions", Short: "List your own sessions at the token service, and end them",
-		Long: `List the sessions of the person or the workload that signed in with kubectl refreshkey login, on all devices. The command asks the token
-service with the stored session, and needs no right in Kubernetes. To list the sessions of others, use kubectl refreshkey list --sessions.`,
+		Long: `List the sessions of the person or the workload that signed in with kubectl refreshkey login, on all devices. The
+command asks the token service with the stored session, and needs no right in Kubernetes. To list the sessions of others, use kubectl refreshkey list --sessions.`,
 		Example: `  kubectl refreshkey sessions
   kubectl refreshkey sessions end 7f0c6a52-6f0e-4a55-9b0e-3f6d1c0d5a11
   kubectl refreshkey sessions end --others`,
@@ -44,6 +44,7 @@ service with the stored session, and needs no right in Kubernetes. To list the s
 	x.output.Add(cmd)
 	cmd.PersistentFlags().StringVar(&x.name, "session", "default", "the stored session to ask with")
 	cmd.PersistentFlags().StringVar(&x.caFile, "ca-file", "", "a PEM file with the CA certificate of the token service; if not set, the one that login stored")
+	completeFlag(cmd, "session", c.completeSessions)
 	cmd.AddCommand(x.endCommand())
 	return cmd
 }
@@ -51,8 +52,8 @@ service with the stored session, and needs no right in Kubernetes. To list the s
 func (x *sessions) endCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "end ID... | end --others | end --all", Short: "End your own sessions",
-		Long: `End sessions of the person or the workload that signed in, by their ids: their refresh tokens are refused from then on. Access tokens that
-were issued before stay valid until they expire. If the session that asks is among them, the command deletes its tokens, as logout does.`,
+		Long: `End sessions of the person or the workload that signed in, by their ids: their refresh tokens are refused from then
+on. Access tokens that were issued before stay valid until they expire. If the session that asks is among them, the command deletes its tokens, as logout does.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			ways := 0
 			for _, way := range []bool{len(args) > 0, x.all, x.others} {
@@ -175,7 +176,7 @@ func (x *sessions) open(ctx context.Context, file string) (*ownSessions, error) 
 	if err != nil {
 		return nil, err
 	}
-	client, err := httpClient(x.caFile, []byte(s.CA))
+	client, err := x.httpClient(x.caFile, []byte(s.CA))
 	if err != nil {
 		return nil, err
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/plugin/cli"
 	"github.com/refreshkeys/refreshkeys/internal/token"
+	"github.com/refreshkeys/refreshkeys/internal/version"
 )
 
 var update = flag.Bool("update", false, "write the golden files of testdata")
@@ -103,6 +104,9 @@ func (w *harness) read(name string) string {
 
 var tokenText = regexp.MustCompile(`eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*`)
 
+// build is the build that the tables run.
+var build = version.Info{Version: "v0.2.0", Revision: "1f0e3dad99908345f7439f8ffabdffc4", GoVersion: "go1.26.0", Platform: "linux/amd64"}
+
 // run runs the plugin in the harness, and returns a transcript without what differs from run to run.
 func (w *harness) run(t *testing.T, args string) (transcript string, code int) {
 	t.Helper()
@@ -121,7 +125,7 @@ func (w *harness) run(t *testing.T, args string) (transcript string, code int) {
 	words = slices.Insert(words, min(len(words), 1), "--kubeconfig", filepath.Join(w.dir, "kubeconfig"))
 	code = Main(context.Background(), words, cli.Options{
 		IOStreams: genericiooptions.IOStreams{In: strings.NewReader(expand.Replace(w.stdin)), Out: &stdout, ErrOut: &stderr},
-		Clock:     clocktesting.NewFakeClock(noon), Version: "test",
+		Clock:     clocktesting.NewFakeClock(noon), Build: build,
 		Getenv: func(name string) string {
 			if value, set := w.env[name]; set {
 				return value

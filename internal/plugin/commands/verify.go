@@ -36,11 +36,12 @@ func (c *app) verifyCommand() *cobra.Command {
 		Use: "verify TOKEN|-|@FILE", Short: "Show, check by check, why a token is or is not accepted",
 		Long: `Show, check by check, why a refresh token or an access token is or is not accepted.
 
-Pass the token with - (stdin) or @FILE, because the shell stores a command line in its history. The command sends the token to no server:
-it compares the token with the refresh key and the issuer in the API server, and with the issuer's published keys. The signing keys
-of refresh tokens are not published: for a refresh token, the command compares the hash on record.`,
+Pass the token with - (stdin) or @FILE, because the shell stores a command line in its history. The command sends the
+token to no server: it compares the token with the refresh key and the issuer in the API server, and with the issuer's
+published keys. The signing keys of refresh tokens are not published: for a refresh token, the command compares the
+hash on record.`,
 		Example: `  kubectl refreshkey verify @token.jwt
-  pbpaste | kubectl refreshkey verify -`,
+  kubectl refreshkey token orders --show-token | kubectl refreshkey verify -`,
 		Args: cli.Arguments(1, 1, "one token, - for stdin, or @FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error { return v.run(cmd.Context(), args[0]) },
 	}
@@ -104,7 +105,7 @@ func (v *verification) gather(ctx context.Context, k *cluster, p *parsed) *evide
 
 // published fetches the signing keys that are published at a URL.
 func (v *verification) published(ctx context.Context, url string) (*jose.JSONWebKeySet, error) {
-	client, err := httpClient(v.caFile, nil)
+	client, err := v.httpClient(v.caFile, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -139,24 +140,31 @@ func (v *verification) write(d *document, p *parsed) error {
 	if !v.output.IsText() {
 		return v.output.Document(v.Out, d)
 	}
+	// The token's text, if it is to be printed, is alone on stdout.
+	to, colours := v.Out, v.Colours()
+	if d.Token != "" {
+		to, colours = v.ErrOut, false
+	}
 	if p != nil && p.claims != nil {
-		v.decoded(p)
+		decoded(to, p)
 	}
 	rows := make([][]cli.Cell, 0, len(d.Checks))
 	for _, one := range d.Checks {
-		mark := map[verdict]cli.Cell{passed: cli.Painted("✓", cli.Green), failed: cli.Painted("✗", cli.Red), unknown: cli.Painted("?", cli.Yellow)}[one.Verdict]
-		rows = append(rows, []cli.Cell{mark, cli.Text(one.Name), cli.Text(one.Reason)})
+		rows = append(rows, []cli.Cell{marks[one.Verdict], cli.Text(one.Name), cli.Text(one.Reason)})
 	}
-	cli.WriteTable(v.Out, v.Colours(), "", make([]string, 3), rows)
-	fmt.Fprintf(v.Out, "\naccepted: %s\n", d.Accepted)
+	cli.WriteTable(to, colours, "", make([]string, 3), rows)
+	fmt.Fprintf(to, "\naccepted: %s\n", d.Accepted)
 	if d.Token != "" {
-		fmt.Fprintf(v.Out, "\n%s\n", d.Token)
+		fmt.Fprintln(v.Out, d.Token)
 	}
 	return nil
 }
 
+// marks are the marks of the verdicts.
+var marks = map[verdict]cli.Cell{passed: cli.Painted("✓", cli.Green), failed: cli.Painted("✗", cli.Red), unknown: cli.Painted("?", cli.Yellow)}
+
 // decoded writes the header and the claims as text.
-func (v *verification) decoded(p *parsed) {
+func decoded(to io.Writer, p *parsed) {
 	for _, part := range []struct {
 		name string
 		what any
@@ -169,10 +177,10 @@ func (v *verification) decoded(p *parsed) {
 		if err != nil {
 			continue
 		}
-		fmt.Fprintf(v.Out, "%s:\n", part.name)
+		fmt.Fprintf(to, "%s:\n", part.name)
 		for line := range strings.Lines(string(block)) {
-			fmt.Fprint(v.Out, "  "+line)
+			fmt.Fprint(to, "  "+line)
 		}
 	}
-	fmt.Fprintln(v.Out)
+	fmt.Fprintln(to)
 }
