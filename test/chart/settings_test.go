@@ -181,7 +181,7 @@ func arrives(all []*unstructured.Unstructured, row setting) string {
 	return "there is no " + row.of
 }
 
-// equal compares texts, in which a number is the same whatever its type; maps are sorted.
+// equal compares texts: so the types of numbers do not matter, and the order of maps does not either.
 func equal(got, want any) bool { return fmt.Sprint(got) == fmt.Sprint(want) }
 
 // at returns what is at a path; nil where it ends before.
