@@ -39,7 +39,7 @@ func TestRefusedValues(t *testing.T) {
 		{"an Ingress of the console without hosts", `{console: {ingress: {enabled: true}}}`, "/console/hosts"},
 		{"an Ingress of the console for no name of others", `{console: {enabled: true, hosts: [localhost, 192.0.2.7], ingress: {enabled: true}}}`, "console.ingress needs a name in console.hosts"},
 		{"the console's cert-manager without an issuer", `{console: {enabled: true, tls: {mode: CertManager}}}`, "/tls/certManager/issuerRef/name"},
-		{"a label that the chart sets", `{commonLabels: {app.kubernetes.io/name: tokens}}`, "/commonLabels"},
+		{"a label that the chart sets", `{commonLabels: {app.kubernetes.io/name: tokens}}`, "app.kubernetes.io/name"},
 		{"a variable without a name", `{manager: {extraEnv: [{value: "1"}]}}`, "/manager/extraEnv/0"},
 		{"a pull Secret without a name", `{global: {imagePullSecrets: [{}]}}`, "/global/imagePullSecrets/0"},
 		{"a pull Secret with more than a name", `{image: {pullSecrets: [{name: mirror, key: x}]}}`, "/image/pullSecrets/0"},
