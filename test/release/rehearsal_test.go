@@ -61,11 +61,9 @@ func files(t *testing.T) {
 			want = append(want, "refreshkeys-"+image+"_"+version+"_linux_"+arch+".spdx.json")
 		}
 	}
-	for _, system := range []string{"linux", "darwin", "windows"} {
-		for _, arch := range []string{"amd64", "arm64"} {
-			name := "kubectl-refreshkey_" + version + "_" + system + "_" + arch
-			want = append(want, name+".tar.gz", name+".spdx.json")
-		}
+	for _, platform := range platforms() {
+		name := "kubectl-refreshkey_" + version + "_" + strings.ReplaceAll(platform, "/", "_")
+		want = append(want, name+".tar.gz", name+".spdx.json")
 	}
 	var found []string
 	entries, err := os.ReadDir(suite.dir)
@@ -87,13 +85,21 @@ func files(t *testing.T) {
 	holds(t, "refreshkey.yaml", "version: "+version, "os: windows, arch: arm64")
 	holds(t, "refreshkeys.openvex.json", `"status": "not_affected"`, "GO-2026-0001", `"author": "Refresh Keys"`)
 	holds(t, "provenance.json", "https://slsa.dev/provenance/v1", "SLSA Build L1", command(t, suite.root, nil, "git", "rev-parse", "HEAD"))
-	holds(t, "kubectl-refreshkey_"+version+"_windows_arm64.spdx.json", "SPDX-2.3", "pkg:golang/k8s.io/client-go@")
-	if text := read(t, "refreshkey.yaml"); strings.Contains(text, strings.Repeat("0", 64)) || strings.Contains(text, "v0.0.0") {
+	holds(t, "kubectl-refreshkey_"+version+"_linux_amd64.spdx.json", "SPDX-2.3", "pkg:golang/k8s.io/client-go@")
+	if text := read(t, "refreshkey.yaml"); strings.Count(text, strings.Repeat("0", 64)) != 6-len(platforms()) || strings.Contains(text, "v0.0.0") {
 		t.Error("krew's manifest has an archive without its checksum or version")
 	}
 	if text := read(t, "provenance.json"); regexp.MustCompile(`L[234]\b`).MatchString(text) {
 		t.Error("the provenance claims more than SLSA Build L1")
 	}
+}
+
+// platforms returns those of the plugin: all of a release, or the list in PLATFORMS for a shorter rehearsal.
+func platforms() []string {
+	if some := strings.Fields(os.Getenv("PLATFORMS")); len(some) > 0 {
+		return some
+	}
+	return []string{"linux/amd64", "linux/arm64", "darwin/amd64", "darwin/arm64", "windows/amd64", "windows/arm64"}
 }
 
 func read(t *testing.T, name string) string {
