@@ -23,6 +23,9 @@ import (
 // replicas is the number of replicas of the token service. Clients ask each of them.
 const replicas = 2
 
+// patience bounds each wait. A manager that has just started waits for the lease of the one before.
+const patience = 3 * time.Minute
+
 // installation is a cluster with Refresh Keys, and the keys that live through all steps.
 type installation struct {
 	*harness.Harness
@@ -49,6 +52,7 @@ func newInstallation(t *testing.T, control *cluster.Cluster) *installation {
 func (s *installation) in(t *testing.T) *installation {
 	in := *s
 	in.Harness = s.In(t)
+	in.SetDefaultEventuallyTimeout(patience)
 	return &in
 }
 
