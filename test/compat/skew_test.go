@@ -9,6 +9,9 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/go-logr/logr"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
 	"github.com/refreshkeys/refreshkeys/test/framework/cluster"
 )
 
@@ -21,6 +24,7 @@ func TestVersionSkew(t *testing.T) {
 	if os.Getenv("COMPAT") != "true" {
 		t.Skip("make compat runs it: it builds the release before")
 	}
+	log.SetLogger(logr.Discard())
 	earlier, present := checkout(t, earlierRelease), release{root: root(t)}
 	earlier.build(t)
 	present.bin = t.TempDir()
