@@ -59,6 +59,26 @@ func TestLinks(t *testing.T) {
 	}
 }
 
+// TestEveryPageIsListed checks that docs/README.md, of which the menu of the site is made, has a link to each page.
+func TestEveryPageIsListed(t *testing.T) {
+	list := text(t, "docs/README.md")
+	for _, pattern := range []string{"*.md", "how-to/*.md"} {
+		pages, err := filepath.Glob(filepath.Join(root, "docs", pattern))
+		if err != nil || len(pages) == 0 {
+			t.Fatalf("no pages match %s: %v", pattern, err)
+		}
+		for _, page := range pages {
+			name, err := filepath.Rel(filepath.Join(root, "docs"), page)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if name != "README.md" && !strings.Contains(list, "]("+filepath.ToSlash(name)+")") {
+				t.Errorf("docs/README.md does not list %s", name)
+			}
+		}
+	}
+}
+
 func checkLink(t *testing.T, page, file, section string) {
 	t.Helper()
 	target := page
