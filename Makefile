@@ -145,6 +145,7 @@ build: ## Build the binaries into bin/
 .PHONY: docs-site
 docs-site: ## Build the documentation site into bin/site and test it; needs node and npm, and for all tests Chromium
 	@hack/site/build.sh
+	cd hack/site/envoy && GOWORK=off go test -count=1 ./...
 
 .PHONY: images
 images: ## Build the container images into bin/images, for linux/amd64 and arm64, with SBOMs; needs no registry
