@@ -21,6 +21,10 @@ export function asOnGitHub(repository) {
     const inline = md.renderer.rules.html_inline;
     md.renderer.rules.html_inline = (tokens, index, ...rest) =>
       known.test(tokens[index].content) ? inline(tokens, index, ...rest) : md.utils.escapeHtml(tokens[index].content);
+    // Two braces are text of a page, and no expression of Vue.
+    const text = md.renderer.rules.text;
+    md.renderer.rules.text = (...all) => text(...all).replaceAll("{{", "&#123;&#123;");
+    md.renderer.rules.code_inline = (tokens, index) => `<code v-pre>${md.utils.escapeHtml(tokens[index].content)}</code>`;
     const fence = md.renderer.rules.fence;
     md.renderer.rules.fence = (tokens, index, options, env, self) => {
       const token = tokens[index];

@@ -82,6 +82,10 @@ test("a link to a file that does not exist fails the build", () => {
   assert.equal(resolve(repository, "docs/how-to/mount.md", "../../README.md#install-it"), "../../index.md#install-it");
 });
 
+test("braces of templates stay as they are", () => {
+  assert.match(html.get("docs/how-to/envoy.html"), /<code>Bearer \{\{ \.token \}\}<\/code>/);
+});
+
 test("anchors are those of GitHub", () => {
   for (const [heading, wanted] of [["1. Give each issuer a policy", "1-give-each-issuer-a-policy"], ["`--workers`: how many?", "--workers-how-many"], ["The API", "the-api"]]) {
     assert.equal(anchor(heading), wanted);
