@@ -77,10 +77,7 @@ func (c *writeCounter) RoundTrip(request *http.Request) (*http.Response, error) 
 
 // to returns the number of writes to paths with this suffix.
 func (w *writes) to(ending string) (n int) {
-	for len(w.paths) > 0 {
-		w.seen = append(w.seen, <-w.paths)
-	}
-	for _, path := range w.seen {
+	for _, path := range w.all() {
 		if strings.HasSuffix(path, ending) {
 			n++
 		}
@@ -88,16 +85,23 @@ func (w *writes) to(ending string) (n int) {
 	return n
 }
 
+// all returns the paths of all writes so far.
+func (w *writes) all() []string {
+	for len(w.paths) > 0 {
+		w.seen = append(w.seen, <-w.paths)
+	}
+	return w.seen
+}
+
 // startCounting runs a manager whose writes are counted.
-func (w *fixture) startCounting() (counted *writes, stop func()) {
+func (w *fixture) startCounting(change ...func(*rest.Config, *controllers.Options)) (counted *writes, stop func()) {
 	w.T.Helper()
 	counted = &writes{paths: make(chan string, 100_000)}
-	stop = w.start(func(config *rest.Config, options *controllers.Options) {
-		options.Namespaces = []string{w.Name}
+	stop = w.startOnly(append(change, func(config *rest.Config, _ *controllers.Options) {
 		config.Wrap(func(next http.RoundTripper) http.RoundTripper {
 			return &writeCounter{next: next, total: &counted.total, paths: counted.paths}
 		})
-	})
+	})...)
 	return counted, stop
 }
 

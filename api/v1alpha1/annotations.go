@@ -62,8 +62,12 @@ const (
 	// selects the sessions of one subject.
 	LabelSessionOf = Group + "/session-of"
 
-	// LabelManagedBy marks every Secret that the operator creates, with the value ManagedBy.
+	// LabelManagedBy marks every Secret and ConfigMap that the operator creates, with the value ManagedBy.
 	LabelManagedBy = "app.kubernetes.io/managed-by"
+	// PublishedCA is the name of the ConfigMap with the CA bundle of the token service under `ca.crt`, in each namespace that the
+	// operator serves, if the installation publishes it.
+	PublishedCA = "refreshkeys-ca.crt"
+
 	// ManagedBy is the value of LabelManagedBy.
 	ManagedBy = "refreshkeys"
 	// LabelSigningKeysOf marks the Secret with the signing keys; the value is the name of the JWTIssuer.
@@ -74,8 +78,14 @@ const (
 const (
 	// SecretToken is the key of the refresh token, in compact form.
 	SecretToken = "token"
-	// SecretTokenEndpoint is the key of the URL at which clients exchange the token.
+	// SecretTokenEndpoint is the key of the URL at which clients in the cluster exchange the token: below endpointURL of the
+	// issuer, or below its url where it has none.
 	SecretTokenEndpoint = "token-endpoint"
+	// SecretPublicTokenEndpoint is the key of the URL at which clients outside the cluster exchange the token: below url of the
+	// issuer.
+	SecretPublicTokenEndpoint = "public-token-endpoint"
+	// SecretIssuer is the key of the URL of the issuer: `iss` of the token, and where clients find the metadata (RFC 8414 §3).
+	SecretIssuer = "issuer"
 	// SecretCA is the key of the CA certificates that verify the token endpoint's serving certificate, in PEM. It is
 	// absent if clients need only their system's CA certificates.
 	SecretCA = "ca.crt"

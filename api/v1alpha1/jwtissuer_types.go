@@ -253,10 +253,15 @@ type JWTIssuerStatus struct {
 	// +kubebuilder:validation:MaxLength=600
 	JWKSURI string `json:"jwksURI,omitempty"`
 
-	// tokenEndpoint is the URL at which clients exchange tokens.
+	// tokenEndpoint is the URL at which clients in the cluster exchange tokens: below endpointURL, or below url if that is unset.
 	// +optional
 	// +kubebuilder:validation:MaxLength=600
 	TokenEndpoint string `json:"tokenEndpoint,omitempty"`
+
+	// publicTokenEndpoint is the URL at which clients outside the cluster exchange tokens: below url.
+	// +optional
+	// +kubebuilder:validation:MaxLength=600
+	PublicTokenEndpoint string `json:"publicTokenEndpoint,omitempty"`
 
 	// conditions are Ready; Reconciling and Stalled, which are present only while True; and TrustBundle, which is present only
 	// while False: ca.crt of the certificate that you provide cannot be used as it is.

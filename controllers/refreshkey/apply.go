@@ -116,7 +116,7 @@ func (r *Reconciler) writeSecret(ctx context.Context, o *observation, plan *life
 				return err
 			}
 		}
-		wanted := wantedFor(o.key, current, o.issuer.endpoint, o.trusted)
+		wanted := wantedFor(o.key, current, &o.issuer.endpoints, o.trusted)
 		return r.updateSecret(ctx, o, &wanted, func(secret *corev1.Secret) error {
 			if o.untrusted != nil {
 				wanted.keepTrust(secret)
@@ -140,7 +140,7 @@ func (r *Reconciler) fillSecret(ctx context.Context, o *observation, plan *lifec
 	if o.untrusted != nil {
 		return o.untrusted
 	}
-	wanted := wantedFor(o.key, current, o.issuer.endpoint, o.trusted)
+	wanted := wantedFor(o.key, current, &o.issuer.endpoints, o.trusted)
 	if text == "" && o.Secret.TokenHash != current.TokenHash {
 		remade, err := o.remake()
 		if err != nil {
@@ -168,6 +168,7 @@ func (r *Reconciler) fillSecret(ctx context.Context, o *observation, plan *lifec
 		if err := r.altered.Refusal(client.ObjectKeyFromObject(o.key), secret, false); err != nil {
 			return err
 		}
+		wanted.keepForm(secret)
 		return refill(secret, &wanted, current, tokens, plan.Access == lifecycle.KeepAccess)
 	})
 }
@@ -237,8 +238,9 @@ func (r *Reconciler) updateSecret(ctx context.Context, o *observation, wanted *w
 // tokensOf returns the entries of a Secret's data that an answer must not repeat.
 func tokensOf(data map[string][]byte) map[string][]byte {
 	held := maps.Clone(data)
-	delete(held, v1alpha1.SecretTokenEndpoint)
-	delete(held, v1alpha1.SecretCA)
+	for _, public := range []string{v1alpha1.SecretIssuer, v1alpha1.SecretTokenEndpoint, v1alpha1.SecretPublicTokenEndpoint, v1alpha1.SecretCA} {
+		delete(held, public)
+	}
 	return held
 }
 

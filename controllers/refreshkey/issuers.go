@@ -28,13 +28,20 @@ import (
 // issuerView is the part of an issuer that its refresh keys need. All keys share it; a change of the issuer or of its
 // signing keys creates a new one. It is immutable.
 type issuerView struct {
-	issuer   lifecycle.Issuer
-	rings    *keyring.Rings
-	endpoint string
+	issuer    lifecycle.Issuer
+	rings     *keyring.Rings
+	endpoints endpoints
 	// record is the issuer itself, for the signing keys in its status.
 	record *v1alpha1.JWTIssuer
 
 	issuerVersion, ringsVersion string
+}
+
+// endpoints are the URLs of an issuer for the Secrets of its keys; empty if it does not exist.
+type endpoints struct {
+	issuer string
+	// token is the token endpoint for clients in the cluster, and publicToken that for clients outside it.
+	token, publicToken string
 }
 
 // issuers reads and caches issuerViews.
@@ -161,7 +168,7 @@ func viewOf(issuer *v1alpha1.JWTIssuer, keys *corev1.Secret, keysMissing bool) *
 			Name: issuer.Name, Found: issuer.DeletionTimestamp == nil, URL: issuer.Spec.URL,
 			AccessLifetime: policy.AccessLifetime(&issuer.Spec),
 		},
-		endpoint:      endpoint.TokenOf(issuer),
+		endpoints:     endpoints{issuer.Spec.URL, endpoint.TokenOf(issuer), endpoint.TokenURL(issuer.Spec.URL)},
 		record:        issuer,
 		issuerVersion: issuer.ResourceVersion,
 		ringsVersion:  keys.ResourceVersion,

@@ -187,7 +187,8 @@ func (r *Reconciler) describeSecret(ctx context.Context, o *observation, secret 
 	if err := r.observeOwner(ctx, o, secret); err != nil {
 		return err
 	}
-	wanted := wantedFor(o.key, &o.key.Status.TokenLine, o.issuer.endpoint, o.trusted)
+	wanted := wantedFor(o.key, &o.key.Status.TokenLine, &o.issuer.endpoints, o.trusted)
+	wanted.keepForm(secret)
 	s := &o.Secret
 	o.unseen = !secrets.Selected(secret)
 	s.Immutable = secret.Immutable != nil && *secret.Immutable
@@ -196,10 +197,11 @@ func (r *Reconciler) describeSecret(ctx context.Context, o *observation, secret 
 	annotations := secret.Annotations
 	s.DataAsWanted = s.Immutable && wanted.fitsData(secret)
 	s.AsWanted, s.OwnerDiffers = wanted.fits(secret), !wanted.ownedRight(secret)
+	s.LacksEntries = !s.AsWanted && wanted.lacksEntriesOnly(secret)
 	if !s.AsWanted {
 		// The operator does not repeat changes that admission reverts. Annotations that admission removes are known from the write.
 		if written, kept := r.altered.Kept(client.ObjectKeyFromObject(o.key), secret, wanted.fingerprint); kept {
-			annotations, s.AsWanted, s.OwnerDiffers = written.Annotations, true, false
+			annotations, s.AsWanted, s.LacksEntries, s.OwnerDiffers = written.Annotations, true, false, false
 		}
 	}
 	accessDigest := secrets.DigestOf(secret, v1alpha1.SecretAccessToken)

@@ -29,9 +29,9 @@ type wantedSecret struct {
 	data        map[string]string
 }
 
-// wantedFor returns the wanted state of the Secret of a key with the current token of line, the token endpoint and the
-// CA bundle.
-func wantedFor(key *v1alpha1.JWTRefreshKey, line *v1alpha1.TokenLine, endpoint string, trusted []byte) wantedSecret {
+// wantedFor returns the wanted state of the Secret of a key with the current token of line, the endpoints of the issuer and
+// the CA bundle.
+func wantedFor(key *v1alpha1.JWTRefreshKey, line *v1alpha1.TokenLine, at *endpoints, trusted []byte) wantedSecret {
 	w := wantedSecret{
 		labels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy},
 		annotations: map[string]string{
@@ -39,7 +39,9 @@ func wantedFor(key *v1alpha1.JWTRefreshKey, line *v1alpha1.TokenLine, endpoint s
 			v1alpha1.AnnotationRevision:   strconv.FormatInt(line.Revision, 10),
 			v1alpha1.AnnotationSecretName: lifecycle.SecretName(key),
 		},
-		data: map[string]string{v1alpha1.SecretTokenEndpoint: endpoint},
+		data: map[string]string{
+			v1alpha1.SecretIssuer: at.issuer, v1alpha1.SecretTokenEndpoint: at.token, v1alpha1.SecretPublicTokenEndpoint: at.publicToken,
+		},
 	}
 	if len(trusted) > 0 {
 		w.data[v1alpha1.SecretCA] = string(trusted)
@@ -71,6 +73,41 @@ func (w *wantedSecret) keepTrust(secret *corev1.Secret) {
 	if trusted, found := secret.Data[v1alpha1.SecretCA]; found {
 		w.data[v1alpha1.SecretCA] = string(trusted)
 	}
+}
+
+// laterEntries are the entries that Secrets of an earlier version do not have (ADR 26).
+var laterEntries = [...]string{v1alpha1.SecretIssuer, v1alpha1.SecretPublicTokenEndpoint}
+
+// hasLaterEntries reports whether a Secret, digested or not, has one of the entries that earlier versions did not write.
+func hasLaterEntries(secret *corev1.Secret) bool {
+	return slices.ContainsFunc(laterEntries[:], func(name string) bool {
+		_, digested := secret.StringData[name]
+		_, whole := secret.Data[name]
+		return digested || whole
+	})
+}
+
+// earlier returns the wanted state as an earlier version wrote it.
+func (w *wantedSecret) earlier() *wantedSecret {
+	before := *w
+	before.data = maps.Clone(w.data)
+	for _, name := range laterEntries {
+		delete(before.data, name)
+	}
+	return &before
+}
+
+// keepForm leaves out the entries that an immutable Secret of an earlier version lacks: they cannot be added to it, and all
+// that it holds is right.
+func (w *wantedSecret) keepForm(secret *corev1.Secret) {
+	if ptr.Deref(secret.Immutable, false) && !hasLaterEntries(secret) {
+		w.data = w.earlier().data
+	}
+}
+
+// lacksEntriesOnly reports whether a digested Secret is as an earlier version wrote it.
+func (w *wantedSecret) lacksEntriesOnly(secret *corev1.Secret) bool {
+	return !hasLaterEntries(secret) && w.earlier().fits(secret)
 }
 
 // ownerReference returns the ownerReference to a key. It does not block the deletion of the key, which would need a

@@ -65,6 +65,7 @@ func (p *Plan) Status(o *Observed, now time.Time) *v1alpha1.JWTIssuerStatus {
 	status.ObservedGeneration = o.Issuer.Generation
 	status.Keys = p.Keys
 	status.TokenEndpoint = endpoint.TokenOf(o.Issuer)
+	status.PublicTokenEndpoint = endpoint.TokenURL(o.Issuer.Spec.URL)
 	status.JWKSURI = endpoint.JWKSOf(o.Issuer)
 	c := conditions{&status.Conditions, o.Issuer.Generation, metav1.Time{Time: now.UTC()}}
 	c.ready(&p.Verdict)

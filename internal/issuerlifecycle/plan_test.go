@@ -87,7 +87,8 @@ func TestStatus(t *testing.T) {
 			if strings.Join(got, "; ") != strings.Join(tt.want, "; ") {
 				t.Errorf("the conditions are %q, want %q", got, tt.want)
 			}
-			if status.TokenEndpoint != "https://inside.example.com/token" || status.JWKSURI != "https://tokens.example.com/jwks.json" || status.ObservedGeneration != 2 {
+			if status.TokenEndpoint != "https://inside.example.com/token" ||
+				status.PublicTokenEndpoint != "https://tokens.example.com/token" || status.JWKSURI != "https://tokens.example.com/jwks.json" || status.ObservedGeneration != 2 {
 				t.Errorf("status is %+v", status)
 			}
 			s.Issuer.Status = *status

@@ -258,7 +258,7 @@ func (d *decision) expired() *Plan {
 }
 
 // restore writes the Secret again from status: it was edited, deleted, renamed, or not written before the manager
-// stopped, or its access token is due.
+// stopped, its access token is due, or an earlier version wrote it.
 func (d *decision) restore() *Plan {
 	if !d.secretDiffers() {
 		return nil
@@ -267,7 +267,15 @@ func (d *decision) restore() *Plan {
 	// is not Ready before the first write of its Secret.
 	access, after := d.accessStep(false), d.readyVerdict()
 	after = d.withAccess(after, access)
-	return &Plan{Secret: WriteSecret, Access: access, After: &after, KeepStatus: true, Paced: d.Secret.AccessWithdrawn && access != KeepAccess}
+	paced := d.onlyEntriesLack() || (d.Secret.AccessWithdrawn && access != KeepAccess)
+	return &Plan{Secret: WriteSecret, Access: access, After: &after, KeepStatus: true, Paced: paced}
+}
+
+// onlyEntriesLack reports whether the Secret only lacks entries that this version of the operator adds. An upgrade finds all
+// Secrets so, and clients continue to work without the entries.
+func (d *decision) onlyEntriesLack() bool {
+	s := d.Secret
+	return s.State == SecretOwn && s.LacksEntries && s.TokenHash == d.status.TokenHash && !d.accessDiffers()
 }
 
 func (d *decision) atRest() *Plan {

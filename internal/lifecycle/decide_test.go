@@ -53,7 +53,7 @@ func (c *decideCase) now() time.Time {
 var decideCases = slices.Concat(
 	firstIssueCases, adoptionCases, renewalCases, overlapCases, specMattersCases, specDoesNotMatterCases,
 	rotateCases, rotateNowCases, pendingCases, revokeCases, revivalCases, expiryCases, absoluteEndCases, oneTimeCases,
-	issuerCases, withdrawalCases, secretCases, renameCases, leftOverCases, immutableCases, accessCases, accessPendingCases,
+	issuerCases, withdrawalCases, secretCases, renameCases, leftOverCases, immutableCases, earlierFormCases, accessCases, accessPendingCases,
 	blockedCases, refusedCases, lostCases,
 	distrustCases, ignoredCases, clockCases, invalidCases, evidenceCases, idleCases, sessionCases,
 )

@@ -105,6 +105,9 @@ type Secret struct {
 	// DataAsWanted is true for an immutable Secret if its data except the tokens is as wanted. The operator can still
 	// write labels, annotations and the ownerReference of an immutable Secret.
 	DataAsWanted bool
+	// LacksEntries is true if everything except the tokens is as an earlier version of the operator wrote it, without the
+	// entries that this version adds.
+	LacksEntries bool
 	// OwnerDiffers is true if the ownerReference is not as spec.secret.deletionPolicy wants.
 	OwnerDiffers bool
 	// AccessExpiresAt is the end of the access token in the Secret; zero without one, or if it was edited.

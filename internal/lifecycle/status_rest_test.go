@@ -29,6 +29,7 @@ func carryOut(s *situation, plan *Plan, now time.Time) bool {
 			s.Secret.CreatedAt = now
 		}
 		s.Secret.State, s.Secret.TokenHash, s.Secret.AsWanted, s.Secret.OwnerDiffers = SecretOwn, s.Key.Status.TokenHash, true, false
+		s.Secret.LacksEntries = false
 		s.Secret.HoldsAccess = plan.Access != NoAccess
 		if plan.Access != KeepAccess {
 			s.Secret.AccessWithdrawn, s.Secret.AccessExpiresAt = false, time.Time{}

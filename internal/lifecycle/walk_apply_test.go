@@ -21,6 +21,9 @@ var (
 func (w *simulation) reconcile() (*Plan, error) {
 	o := w.observe()
 	o.due = w.due()
+	if current := w.byJTI[w.key.Status.JTI]; current != nil {
+		o.served = w.served(current)
+	}
 	w.interfered, w.renamed = false, w.renameIsOver()
 	plan := Decide(o.Observed, w.now)
 	w.counts.checks[plan.Check]++

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -15,7 +16,7 @@ func (w *simulation) touchSecret() {
 	}
 	name := names[w.random.IntN(len(names))]
 	changed := *w.secrets[name]
-	switch w.random.IntN(10) {
+	switch w.random.IntN(11) {
 	case 0, 1:
 		delete(w.secrets, name)
 		return
@@ -45,6 +46,9 @@ func (w *simulation) touchSecret() {
 			access.revision = w.random.Int64N(access.revision + 1)
 			changed.access = &access
 		}
+	case 10:
+		// An earlier version of the operator wrote it.
+		changed.dressing = earlierForm + strings.TrimPrefix(changed.dressing, earlierForm)
 	}
 	if !w.secrets[name].immutable || changed.foreign {
 		w.secrets[name] = &changed

@@ -141,7 +141,7 @@ func (w *simulation) isAsItShould(secret *storedSecret) bool {
 	if w.usedUp() {
 		return true
 	}
-	if secret.stateFor(w.key) != SecretOwn || secret.token != w.key.Status.TokenHash || secret.dressing != w.dressing(w.key) {
+	if secret.stateFor(w.key) != SecretOwn || secret.token != w.key.Status.TokenHash || !w.isDressed(secret) {
 		return false
 	}
 	a := secret.access

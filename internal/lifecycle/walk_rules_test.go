@@ -156,6 +156,10 @@ func (w *simulation) checkPlan(o *observation, plan *Plan) {
 	if plan.Secret != KeepSecret && (o.Secret.State == SecretForeign || o.Secret.State == NoSecret || o.Secret.Immutable != (plan.Secret == DeleteSecret)) {
 		w.fail("a write of the Secret in state %d, immutable %v", o.Secret.State, o.Secret.Immutable)
 	}
+	if o.Secret.LacksEntries && o.Secret.TokenHash == status.TokenHash && len(o.due.must)+len(o.due.may) == 0 && plan.Line == KeepLine && plan.Secret == WriteSecret &&
+		!plan.Paced && plan.Access != RenewAccess && (plan.Access == KeepAccess || !o.Secret.HoldsAccess) {
+		w.fail("the entries of a later version are written without a pace: %+v", *plan)
+	}
 	if !plan.Next.IsZero() && !plan.Next.After(w.now) {
 		w.fail("Next is %s, which has passed", plan.Next)
 	}
@@ -269,7 +273,7 @@ func (w *simulation) checkRetired(o *observation, plan *Plan, before *v1alpha1.J
 		}
 	}
 	current := w.byJTI[before.JTI]
-	if current != nil && !w.inLine(current) && o.at.Before(current.ExpiresAt) && o.Issuer.KnowsHeldKey && w.served(current) {
+	if current != nil && !w.inLine(current) && o.at.Before(current.ExpiresAt) && o.Issuer.KnowsHeldKey && o.served {
 		w.fail("%s was current, and is no longer accepted", current.JTI)
 	}
 }

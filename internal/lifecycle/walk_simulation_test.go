@@ -192,6 +192,8 @@ type observation struct {
 	at      time.Time
 	signer  string
 	due     dues
+	// served is true if the issuer of the current token existed: another client may change it before the plan is carried out.
+	served bool
 }
 
 func (w *simulation) observe() *observation {
@@ -269,8 +271,9 @@ func (w *simulation) observeSecret(o *observation) {
 	} else {
 		o.Secret = Secret{
 			State: secret.stateFor(o.Key), Name: o.Secret.Name, Immutable: secret.immutable, CreatedAt: secret.createdAt,
-			TokenHash: secret.token, AsWanted: secret.dressing == w.dressing(o.Key), HoldsAccess: secret.access != nil,
+			TokenHash: secret.token, AsWanted: w.isDressed(secret), HoldsAccess: secret.access != nil,
 		}
+		o.Secret.LacksEntries = !o.Secret.AsWanted && secret.dressing == earlierForm+w.dressing(o.Key)
 		if secret.access != nil && !secret.access.edited {
 			o.Secret.AccessExpiresAt, o.Secret.AccessRevision = secret.access.expiresAt, secret.access.revision
 			o.Secret.AccessWithdrawn = w.accessSigner() != secret.access.signer
@@ -319,6 +322,16 @@ func (w *simulation) dressing(key *v1alpha1.JWTRefreshKey) string {
 		labels = key.Spec.Secret.Labels
 	}
 	return fmt.Sprint(owner, labels, key.Status.JTI, key.Status.Revision, IssuerName(key))
+}
+
+// earlierForm precedes the dressing of a Secret that an earlier version wrote, with fewer entries.
+const earlierForm = "fewer entries: "
+
+// isDressed reports whether everything except the tokens is as wanted. Nothing can be added to an immutable Secret of an earlier
+// version.
+func (w *simulation) isDressed(secret *storedSecret) bool {
+	wanted := w.dressing(w.key)
+	return secret.dressing == wanted || (secret.immutable && secret.dressing == earlierForm+wanted)
 }
 
 func retains(key *v1alpha1.JWTRefreshKey) bool {
