@@ -12,6 +12,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -24,6 +26,7 @@ import (
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/controllers/cabundle"
 	"github.com/refreshkeys/refreshkeys/controllers/certificate"
 	"github.com/refreshkeys/refreshkeys/controllers/issuer"
 	"github.com/refreshkeys/refreshkeys/controllers/metrics"
@@ -60,6 +63,9 @@ type Options struct {
 	// FastPropagation makes the pods that mount a Secret read a new token at once. The manager needs the rights of
 	// config/fast-propagation for it.
 	FastPropagation bool
+	// PublishCA keeps the ConfigMap refreshkeys-ca.crt with the CA bundle of the token service in each namespace that the manager
+	// serves. The manager needs the rights of config/publish-ca for it.
+	PublishCA bool
 	// Restarts enables the restart of the workloads that spec.rolloutRestart names after a rotation. The manager needs
 	// the rights of config/restarts for it.
 	Restarts bool
@@ -164,10 +170,14 @@ func NewManager(config *rest.Config, base ctrl.Options, o Options) (ctrl.Manager
 	}); err != nil {
 		return nil, fmt.Errorf("set up propagation and restarts: %w", err)
 	}
+	if err := publishCA(mgr, certificates, &o); err != nil {
+		return nil, fmt.Errorf("set up the controller of the published CA bundle: %w", err)
+	}
 	if o.Metrics == nil {
 		return mgr, nil
 	}
-	return mgr, errors.Join(o.Metrics.Register(version.Get().Collector()), o.Metrics.Register(calls), o.Metrics.Register(metrics.New(mgr.GetCache(), !o.WithoutKeyMetrics)))
+	return mgr, errors.Join(o.Metrics.Register(version.Get().Collector()), o.Metrics.Register(calls),
+		o.Metrics.Register(metrics.New(mgr.GetCache(), metrics.Options{EachKey: !o.WithoutKeyMetrics, PublishedCA: o.PublishCA})))
 }
 
 func newCertificateReconciler(mgr ctrl.Manager, o *Options) *certificate.Reconciler {
@@ -175,6 +185,16 @@ func newCertificateReconciler(mgr ctrl.Manager, o *Options) *certificate.Reconci
 		Namespace: o.Namespace, Secret: o.TLSSecret, Names: o.TLSNames, ConsoleSecret: o.ConsoleTLSSecret, ConsoleNames: o.ConsoleTLSNames,
 		Clock: o.Clock, SeveralInProcess: o.SeveralInProcess,
 	})
+}
+
+// publishCA registers the controller of the published CA bundle, if it is switched on.
+func publishCA(mgr ctrl.Manager, certificates *certificate.Reconciler, o *Options) error {
+	if !o.PublishCA {
+		return nil
+	}
+	return cabundle.New(mgr, cabundle.Options{
+		Namespaces: o.Namespaces, Trusted: certificates.Trusted, TrustChanged: certificates.Changed(), Clock: o.Monotonic, SeveralInProcess: o.SeveralInProcess,
+	}).SetupWithManager(mgr)
 }
 
 func newRefreshKeyReconciler(mgr ctrl.Manager, certificates *certificate.Reconciler, o *Options) *refreshkey.Reconciler {
@@ -185,7 +205,7 @@ func newRefreshKeyReconciler(mgr ctrl.Manager, certificates *certificate.Reconci
 }
 
 func cacheOptions(o *Options, watched *namespaces) cache.Options {
-	return cache.Options{
+	options := cache.Options{
 		DefaultTransform: cache.TransformStripManagedFields(),
 		ByObject: map[client.Object]cache.ByObject{
 			&corev1.Secret{}: {
@@ -198,6 +218,12 @@ func cacheOptions(o *Options, watched *namespaces) cache.Options {
 			&v1alpha1.JWTIssuer{}:     {UnsafeDisableDeepCopy: ptr.To(true)},
 		},
 	}
+	if o.PublishCA {
+		options.ByObject[&corev1.ConfigMap{}] = cache.ByObject{
+			Namespaces: watched.cacheConfig(), Field: fields.OneTermEqualSelector(metav1.ObjectNameField, v1alpha1.PublishedCA), Transform: cabundle.Digest,
+		}
+	}
+	return options
 }
 
 // slimKey drops fields that the controllers never read. A write of status does not remove them from the API server,

@@ -36,11 +36,13 @@ type namespaces struct {
 	watched    []string
 	unwatched  []string
 	everywhere bool
+	// configMaps is true if the manager publishes the CA bundle, and so watches its ConfigMap.
+	configMaps bool
 }
 
 // watchedNamespaces asks the API server which of the namespaces this manager may watch.
 func watchedNamespaces(config *rest.Config, o *Options) (*namespaces, error) {
-	n := &namespaces{ticker: o.Monotonic, everywhere: len(o.Namespaces) == 0}
+	n := &namespaces{ticker: o.Monotonic, everywhere: len(o.Namespaces) == 0, configMaps: o.PublishCA}
 	if n.everywhere {
 		return n, nil
 	}
@@ -68,14 +70,20 @@ func watchedNamespaces(config *rest.Config, o *Options) (*namespaces, error) {
 	return n, nil
 }
 
-// allowed reports whether the manager can watch keys and Secrets of a namespace.
+// allowed reports whether the manager can watch what it works on in a namespace.
 func (n *namespaces) allowed(ctx context.Context, namespace string) (bool, error) {
-	for _, what := range []authorizationv1.ResourceAttributes{
+	watches := []authorizationv1.ResourceAttributes{
 		{Namespace: namespace, Verb: "list", Group: v1alpha1.Group, Resource: "jwtrefreshkeys"},
 		{Namespace: namespace, Verb: "watch", Group: v1alpha1.Group, Resource: "jwtrefreshkeys"},
 		{Namespace: namespace, Verb: "list", Resource: "secrets"},
 		{Namespace: namespace, Verb: "watch", Resource: "secrets"},
-	} {
+	}
+	if n.configMaps {
+		watches = append(watches,
+			authorizationv1.ResourceAttributes{Namespace: namespace, Verb: "list", Resource: "configmaps", Name: v1alpha1.PublishedCA},
+			authorizationv1.ResourceAttributes{Namespace: namespace, Verb: "watch", Resource: "configmaps", Name: v1alpha1.PublishedCA})
+	}
+	for _, what := range watches {
 		review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &what}}
 		answer, err := n.reviews.Create(ctx, review, metav1.CreateOptions{})
 		if err != nil || !answer.Status.Allowed {

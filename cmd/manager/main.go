@@ -53,9 +53,10 @@ func parseFlags(args []string) (*flags, error) {
 	set.StringSliceVar(&f.options.TLSNames, "tls-names", nil, "DNS names and IP addresses of the serving certificate, in addition to the hosts of all issuers")
 	set.StringVar(&f.options.ConsoleTLSSecret, "console-tls-secret", "", "the Secret, in --namespace, with the console's serving certificate; the operator makes and renews it unless you provide it. Default: none")
 	set.StringSliceVar(&f.options.ConsoleTLSNames, "console-tls-names", nil, "DNS names and IP addresses of the console's certificate, in addition to those of its Service and localhost")
-	set.Float64Var(&f.options.ReissuePerSecond, "reissue-per-second", 0, "the number of tokens a second that are issued again after a signing key is withdrawn; default 50")
+	set.Float64Var(&f.options.ReissuePerSecond, "reissue-per-second", 0, "the number of tokens a second that are issued again after a signing key is withdrawn, and of Secrets a second that an upgrade writes; default 50")
 	set.BoolVar(&f.options.FastPropagation, "fast-propagation", false, "make the pods that mount a Secret read a new token within seconds; requires the rights of config/fast-propagation")
 	set.BoolVar(&f.options.Restarts, "restarts", false, "restart the workloads that spec.rolloutRestart names after a rotation; requires the rights of config/restarts")
+	set.BoolVar(&f.options.PublishCA, "publish-ca", false, "keep the ConfigMap refreshkeys-ca.crt with the CA bundle of the token service in each namespace; requires the rights of config/publish-ca")
 	set.Int8VarP(&f.verbosity, "verbosity", "v", 0, "log verbosity: 0 for changes and errors, 1 for each decision, 2 for debugging")
 	set.BoolVar(&f.version, "version", false, start.VersionUsage)
 	if err := set.Parse(args); err != nil || f.version {

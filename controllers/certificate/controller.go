@@ -75,8 +75,8 @@ type Reconciler struct {
 	ensuring sync.Mutex
 	// trusted is the bundle that clients trust, nil until it is known.
 	trusted atomic.Pointer[[]byte]
-	// changed enqueues all keys, since their Secrets hold the bundle.
-	changed chan event.GenericEvent
+	// changed enqueues what holds the bundle: all keys, since their Secrets do, and all namespaces where it is published.
+	changed []chan event.GenericEvent
 	// kept is the last good bundle that the user provided, nil until it was read.
 	kept *[]byte
 	// found is the fault of the bundle that the user provides, nil until it is known.
@@ -89,12 +89,16 @@ type Reconciler struct {
 func New(mgr ctrl.Manager, o Options) *Reconciler {
 	return &Reconciler{
 		Options: o, client: bounded.Writes(mgr.GetClient()), live: bounded.Reader(mgr.GetAPIReader()),
-		changed: make(chan event.GenericEvent, 1), findingChanged: make(chan event.GenericEvent, 1),
+		findingChanged: make(chan event.GenericEvent, 1),
 	}
 }
 
-// Changed returns a channel of the changes of the bundle that clients trust.
-func (r *Reconciler) Changed() <-chan event.GenericEvent { return r.changed }
+// Changed returns a new channel of the changes of the bundle that clients trust. Call it before the manager starts.
+func (r *Reconciler) Changed() <-chan event.GenericEvent {
+	changed := make(chan event.GenericEvent, 1)
+	r.changed = append(r.changed, changed)
+	return changed
+}
 
 // FoundChanged returns a channel of the changes of Found.
 func (r *Reconciler) FoundChanged() <-chan event.GenericEvent { return r.findingChanged }
@@ -211,10 +215,12 @@ func (r *Reconciler) trust(bundle []byte) {
 	if before == nil || bytes.Equal(*before, bundle) {
 		return
 	}
-	select {
-	case r.changed <- event.GenericEvent{Object: &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: r.Namespace, Name: r.Secret}}}:
-	default:
-		// An earlier change already enqueues the keys; they read this one.
+	for _, changed := range r.changed {
+		select {
+		case changed <- event.GenericEvent{Object: &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: r.Namespace, Name: r.Secret}}}:
+		default:
+			// An earlier change already enqueues what holds the bundle; that reads this one.
+		}
 	}
 }
 

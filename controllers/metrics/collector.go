@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -35,6 +36,8 @@ var (
 	signingKeys       = describe("signing_keys", "Signing keys by issuer, use and state.", "issuer", "use", "state")
 	signingKeyCreated = describe("signing_key_created_timestamp_seconds",
 		"When the oldest signing key of an issuer, use and state was created.", "issuer", "use", "state")
+	caConfigMaps = describe("ca_config_maps",
+		"ConfigMaps refreshkeys-ca.crt by state: published, or foreign for one that the operator did not make. 0 without --publish-ca.", "state")
 	signingKeyRotation = describe("signing_key_rotation_timestamp_seconds", "When the next signing key of an issuer and use becomes active.", "issuer", "use")
 )
 
@@ -45,23 +48,28 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 // scrapeTimeout bounds how long a scrape waits for the caches.
 const scrapeTimeout = 5 * time.Second
 
-// New returns a collector that reads from the caches. If eachKey is true, single keys have metrics, and not only counts.
-func New(cached client.Reader, eachKey bool) prometheus.Collector {
-	return &collector{reader: cached, eachKey: eachKey}
+// Options of the collector.
+type Options struct {
+	// EachKey is true if single keys have metrics, and not only counts.
+	EachKey bool
+	// PublishedCA is true if the manager publishes the CA bundle, and so watches its ConfigMaps.
+	PublishedCA bool
 }
+
+// New returns a collector that reads from the caches.
+func New(cached client.Reader, o Options) prometheus.Collector { return &collector{cached, o} }
 
 // collector computes metrics from the caches.
 type collector struct {
 	reader client.Reader
-	// eachKey is true if single keys have metrics, and not only counts.
-	eachKey bool
+	Options
 }
 
 // Describe is part of prometheus.Collector.
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
 		keyReady, keyIssued, keyExpiry, keyRenewal, keyLastUsed, keySupersededLastUsed, keyOverlapEnd, keyCount, revokedKeys,
-		issuerReady, signingKeys, signingKeyCreated, signingKeyRotation,
+		issuerReady, signingKeys, signingKeyCreated, signingKeyRotation, caConfigMaps,
 	} {
 		out <- desc
 	}
@@ -84,14 +92,37 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	for i := range keys.Items {
 		key := &keys.Items[i]
 		s.count(key)
-		if c.eachKey && !lifecycle.IsSession(key) {
+		if c.EachKey && !lifecycle.IsSession(key) {
 			s.key(key)
 		}
 	}
+	s.published(ctx, c)
 	for desc, counts := range s.counts {
 		for labels, count := range counts {
 			s.gauge(desc, count, labels[:]...)
 		}
+	}
+}
+
+// published counts the ConfigMaps with the CA bundle. A manager that publishes none may not read them.
+func (s *sample) published(ctx context.Context, c *collector) {
+	var all corev1.ConfigMapList
+	if c.PublishedCA {
+		if err := c.reader.List(ctx, &all, client.UnsafeDisableDeepCopy); err != nil {
+			s.out <- prometheus.NewInvalidMetric(caConfigMaps, err)
+			return
+		}
+	}
+	states := map[string]float64{"published": 0, "foreign": 0}
+	for i := range all.Items {
+		if all.Items[i].Labels[v1alpha1.LabelManagedBy] == v1alpha1.ManagedBy {
+			states["published"]++
+		} else {
+			states["foreign"]++
+		}
+	}
+	for state, count := range states {
+		s.gauge(caConfigMaps, count, state)
 	}
 }
 

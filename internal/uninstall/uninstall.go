@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -43,6 +44,7 @@ var (
 	keys        = v1alpha1.GroupVersion.WithResource("jwtrefreshkeys")
 	issuers     = v1alpha1.GroupVersion.WithResource("jwtissuers")
 	secrets     = corev1.SchemeGroupVersion.WithResource("secrets")
+	configMaps  = corev1.SchemeGroupVersion.WithResource("configmaps")
 	pods        = corev1.SchemeGroupVersion.WithResource("pods")
 	deployments = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
 	definitions = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
@@ -71,7 +73,7 @@ func (r *Removal) Run(ctx context.Context) error {
 		// First the refresh keys, so that clients get invalid_grant for their tokens; again after the
 		// issuers, because a login can have created another session.
 		r.removeKeys, r.removeIssuers, r.removeKeys,
-		r.awaitTokens, r.removeSigningKeys, r.removeKinds,
+		r.awaitTokens, r.removeSigningKeys, r.removePublished, r.removeKinds,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -194,6 +196,36 @@ func (r *Removal) removeSigningKeys(ctx context.Context) error {
 	return nil
 }
 
+// removePublished removes the ConfigMaps with the CA bundle that the operator published. Most installations publish none, so a missing
+// right to list them is reported and is no failure.
+func (r *Removal) removePublished(ctx context.Context) error {
+	removed := 0
+	for _, namespace := range r.served() {
+		found, err := r.listWhere(ctx, configMaps, namespace, metav1.ListOptions{
+			// A right on this name alone allows to list by this field.
+			FieldSelector: fields.OneTermEqualSelector(metav1.ObjectNameField, v1alpha1.PublishedCA).String(),
+			LabelSelector: v1alpha1.LabelManagedBy + "=" + v1alpha1.ManagedBy,
+		})
+		if apierrors.IsForbidden(err) {
+			r.report("ConfigMaps %s stay, if there are any: there is no right to list them", v1alpha1.PublishedCA)
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("look for the published CA bundle: %w", err)
+		}
+		for i := range found {
+			if err := r.remove(ctx, configMaps, found[i].Namespace, found[i].Name); err != nil {
+				return err
+			}
+			removed++
+		}
+	}
+	if removed > 0 {
+		r.report("%d ConfigMaps with the CA bundle are deleted", removed)
+	}
+	return nil
+}
+
 // removeKinds removes the CRDs, and then the admission policies.
 func (r *Removal) removeKinds(ctx context.Context) error {
 	if !r.CRDs {
@@ -241,7 +273,11 @@ func (r *Removal) listIn(ctx context.Context, kind schema.GroupVersionResource, 
 
 // list returns an empty list for a kind that does not exist, as after an interrupted removal.
 func (r *Removal) list(ctx context.Context, kind schema.GroupVersionResource, namespace, selector string) (all []metav1.PartialObjectMetadata, err error) {
-	options := metav1.ListOptions{LabelSelector: selector, Limit: pageSize}
+	return r.listWhere(ctx, kind, namespace, metav1.ListOptions{LabelSelector: selector})
+}
+
+func (r *Removal) listWhere(ctx context.Context, kind schema.GroupVersionResource, namespace string, options metav1.ListOptions) (all []metav1.PartialObjectMetadata, err error) {
+	options.Limit = pageSize
 	for {
 		page, err := r.Client.Resource(kind).Namespace(namespace).List(ctx, options)
 		if err != nil {

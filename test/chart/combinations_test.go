@@ -48,16 +48,17 @@ var combinations = []combination{
 	},
 	{
 		name:   "every flag",
-		values: `{namespaces: [shop], fastPropagation: {enabled: true}, restarts: {enabled: true}, tls: {secretName: own-tls, dnsNames: [tokens.example.com]}, manager: {logVerbosity: 1, extraArgs: [--reissue-per-second=10]}, tokenServer: {logVerbosity: 2, maxStaleness: 5m, recordIPAddress: true, extraArgs: [--live-reads-per-second=10]}, uninstall: {keepTokens: false, removeCRDs: true, timeout: 90s}}`,
-		says: []string{"--namespaces=shop", "--fast-propagation", "--restarts", "--tls-secret=own-tls", "--tls-names=tokens.example.com",
+		values: `{namespaces: [shop], fastPropagation: {enabled: true}, restarts: {enabled: true}, tls: {secretName: own-tls, dnsNames: [tokens.example.com], publishCA: true}, manager: {logVerbosity: 1, extraArgs: [--reissue-per-second=10]}, tokenServer: {logVerbosity: 2, maxStaleness: 5m, recordIPAddress: true, extraArgs: [--live-reads-per-second=10]}, uninstall: {keepTokens: false, removeCRDs: true, timeout: 90s}}`,
+		says: []string{"--namespaces=shop", "--fast-propagation", "--restarts", "--publish-ca", "--tls-secret=own-tls", "--tls-names=tokens.example.com",
 			"--max-staleness=5m", "--record-ip-address", "--remove-crds", "--timeout=90s"},
 	},
 	{
 		name:   "some namespaces only",
-		values: `{namespaces: [shop, billing], fastPropagation: {enabled: true}, restarts: {enabled: true}, uninstall: {keepTokens: false}}`,
+		values: `{namespaces: [shop, billing], fastPropagation: {enabled: true}, restarts: {enabled: true}, tls: {publishCA: true}, uninstall: {keepTokens: false}}`,
 		has: []string{"Role shop/refreshkeys-manager-tenant", "RoleBinding billing/refreshkeys-tokenserver-tenant", "Role billing/refreshkeys-manager-fast-propagation",
-			"Role shop/refreshkeys-manager-restarts", "Role default/refreshkeys-manager-issuer-events", "Role shop/refreshkeys-uninstall"},
-		hasNot: []string{"ClusterRole refreshkeys-metrics-auth", "ClusterRole refreshkeys-manager-fast-propagation", "ClusterRole refreshkeys-manager-restarts"},
+			"Role shop/refreshkeys-manager-restarts", "Role billing/refreshkeys-manager-publish-ca", "Role default/refreshkeys-manager-issuer-events", "Role shop/refreshkeys-uninstall"},
+		hasNot: []string{"ClusterRole refreshkeys-metrics-auth", "ClusterRole refreshkeys-manager-fast-propagation", "ClusterRole refreshkeys-manager-restarts",
+			"ClusterRole refreshkeys-manager-publish-ca"},
 	},
 	{
 		name:   "its own namespace among some",

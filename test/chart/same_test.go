@@ -22,6 +22,7 @@ func TestSameAsKustomize(t *testing.T) {
 		{"namespaced", overlay(t, "resources: [ROOT/config/namespaced]"), `{namespaces: [shop, billing]}`},
 		{"fast propagation and restarts", overlay(t, "resources: [ROOT/config/default]\ncomponents: [ROOT/config/fast-propagation, ROOT/config/restarts]"),
 			`{fastPropagation: {enabled: true}, restarts: {enabled: true}}`},
+		{"published CA bundle", overlay(t, "resources: [ROOT/config/default]\ncomponents: [ROOT/config/publish-ca]"), `{tls: {publishCA: true}}`},
 		{"console", overlay(t, "resources: [ROOT/config/default]\ncomponents: [ROOT/config/console]"), `{console: {enabled: true}}`},
 		{"console with impersonation", overlay(t, "resources: [ROOT/config/default, oidc.yaml]\ncomponents: [ROOT/config/console, ROOT/config/console-impersonation]"),
 			`{console: {enabled: true, impersonation: {enabled: true}, oidc: {config: {issuerURL: "https://idp.example.com", clientID: console}}}}`},

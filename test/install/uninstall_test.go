@@ -50,7 +50,9 @@ func TestRemovalIsBegunAgain(t *testing.T) {
 	// Nor is a Secret that has lost its ownerReference.
 	stranded := secret(apiserver.Namespace, "stranded")
 	stranded.Annotations = map[string]string{v1alpha1.AnnotationJTI: "of-a-token", v1alpha1.AnnotationSecretName: "stranded"}
-	h.Create(owned, retained, own, stranded)
+	published, theirs := configMap("default"), configMap(apiserver.Namespace)
+	theirs.Labels = nil
+	h.Create(owned, retained, own, stranded, published, theirs)
 
 	if err := server.Apply(t.Context(), "config/default"); err != nil {
 		t.Fatal(err)
@@ -83,6 +85,8 @@ func TestRemovalIsBegunAgain(t *testing.T) {
 	exists(h, own, true)
 	exists(h, stranded, true)
 	exists(h, foreign, true)
+	exists(h, published, false)
+	exists(h, theirs, true)
 }
 
 // fails checks that a removal that is not possible says what it waits for. A slow machine gets more time until it waits for that.
@@ -117,6 +121,13 @@ func key(name string) *v1alpha1.JWTRefreshKey { return harness.NewKey("default",
 func secret(namespace, name string) *corev1.Secret {
 	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{
 		Namespace: namespace, Name: name, Labels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy},
+	}}
+}
+
+// configMap returns a published CA bundle.
+func configMap(namespace string) *corev1.ConfigMap {
+	return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{
+		Namespace: namespace, Name: v1alpha1.PublishedCA, Labels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy},
 	}}
 }
 

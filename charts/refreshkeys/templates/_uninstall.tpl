@@ -19,6 +19,11 @@ annotations:
 - apiGroups: [""]
   resources: [secrets]
   verbs: [list]
+# The published CA bundle, also where it was switched off since.
+- apiGroups: [""]
+  resources: [configmaps]
+  resourceNames: [refreshkeys-ca.crt]
+  verbs: [list, delete]
 {{- end }}
 {{- define "refreshkeys.uninstall.cluster" }}
 - apiGroups: [jwt.refreshkeys.dev]
