@@ -109,7 +109,7 @@ func (h *fixture) movedTokens(target *cluster.Cluster, moved guide.Shell) {
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	// The host name leads to the new cluster.
 	h.Expect(os.WriteFile(filepath.Join(h.dir, ".curlrc"), fmt.Appendf(nil, "connect-to = \"::127.0.0.1:%d\"\n", at), 0o600)).To(gomega.Succeed())
-	said, err := moved.Run(h.Ctx, "keep orders second; use first; use second")
+	said, err := moved.Run(h.Ctx, `keep orders second; echo "$(use first) $(use second)"`)
 	h.Expect(err).NotTo(gomega.HaveOccurred())
 	h.Expect(strings.Fields(said)).To(gomega.Equal([]string{"invalid_grant", "accepted"}))
 	list, err := target.Kubectl(h.Ctx, "get", "jwtrefreshkey", "orders", "--namespace=shop", "--output=json")
