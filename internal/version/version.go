@@ -85,8 +85,9 @@ func (i Info) String() string {
 
 // Collector returns the metric refreshkeys_build_info: always 1, with the build in its labels.
 func (i Info) Collector() prometheus.Collector {
-	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	gauge := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "refreshkeys_build_info", Help: "Always 1. The labels say which build runs.",
-		ConstLabels: prometheus.Labels{"version": i.Version, "revision": i.Revision, "goversion": i.GoVersion},
-	}, func() float64 { return 1 })
+	}, []string{"version", "revision", "goversion"})
+	gauge.WithLabelValues(i.Version, i.Revision, i.GoVersion).Set(1)
+	return gauge
 }

@@ -33,21 +33,28 @@ import (
 // help returns what a command of the plugin prints about itself.
 func help(t *testing.T, command []string) string {
 	t.Helper()
+	return printed(t, append(slices.Clone(command), "--help"))
+}
+
+// printed returns what the plugin prints, with the wrapped lines of a flag as one.
+func printed(t *testing.T, args []string) string {
+	t.Helper()
 	var out bytes.Buffer
-	code := commands.Main(context.Background(), append(slices.Clone(command), "--help"), cli.Options{
+	code := commands.Main(context.Background(), args, cli.Options{
 		IOStreams: genericiooptions.IOStreams{In: &bytes.Buffer{}, Out: &out, ErrOut: &out},
 		Clock:     clock.RealClock{}, Getenv: func(string) string { return "" }, Build: version.Info{Version: "v0.0.0"},
 	})
 	if code != 0 {
-		t.Fatalf("%v --help: exit code %d: %s", command, code, &out)
+		t.Fatalf("%v: exit code %d: %s", args, code, &out)
 	}
-	return out.String()
+	return wrapped.ReplaceAllString(out.String(), " ")
 }
 
 var (
 	chapter    = regexp.MustCompile(`^(\S.*):$`)
 	subcommand = regexp.MustCompile(`^  ([a-z][a-z-]*)  `)
-	ownFlag    = regexp.MustCompile(`^  +((?:-\w, )?--[a-z-]+(?: [\w,.]+)?)(?:  |$)`)
+	wrapped    = regexp.MustCompile(`\n {20,}`)
+	ownFlag    = regexp.MustCompile(`^  +((?:-\w, )?--[a-z-]+(?: [\w,.]+)?)(?:\[=[^\]]*\])?(?:  |$)`)
 	inDefault  = regexp.MustCompile(`\(default [^)]*\)$`)
 )
 
@@ -64,7 +71,11 @@ func pluginCommands(t *testing.T) (lines []string) {
 		waiting = waiting[1:]
 		path, title := strings.Join(append([]string{"refreshkey"}, command...), " "), ""
 		lines = append(lines, path)
-		for line := range strings.Lines(help(t, command)) {
+		text := help(t, command)
+		if command == nil {
+			text += printed(t, []string{"options"})
+		}
+		for line := range strings.Lines(text) {
 			line = strings.TrimRight(line, "\n")
 			if found := chapter.FindStringSubmatch(line); found != nil {
 				title = found[1]
@@ -76,7 +87,7 @@ func pluginCommands(t *testing.T) (lines []string) {
 			if title == "Aliases" && strings.HasPrefix(line, "  ") {
 				lines = append(lines, path+" aliases: "+strings.TrimSpace(line))
 			}
-			if found := ownFlag.FindStringSubmatch(line); found != nil && (title == "Flags" || title == "Global Flags" && command == nil) {
+			if found := ownFlag.FindStringSubmatch(line); found != nil && found[1] != "-h, --help" && (title == "Flags" || title == "These flags can be set for every command") {
 				line = strings.ReplaceAll(line, home, "$HOME")
 				lines = append(lines, strings.TrimSpace(path+" "+found[1]+" "+inDefault.FindString(line)))
 			}

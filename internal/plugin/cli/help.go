@@ -15,7 +15,7 @@ const (
 	flagWidth = helpWidth - 5
 )
 
-const usageTemplate = `Usage:{{if .Runnable}}
+const usageTemplate = `{{if or .Runnable .HasAvailableSubCommands}}Usage:{{end}}{{if .Runnable}}
   {{.UseLine}}{{end}}{{if .HasAvailableSubCommands}}
   {{.CommandPath}} [command]{{end}}{{if gt (len .Aliases) 0}}
 
@@ -25,7 +25,7 @@ Aliases:
 Examples:
 {{.Example}}{{end}}{{if .HasAvailableSubCommands}}
 
-Available Commands:{{range .Commands}}{{if .IsAvailableCommand}}
+Available Commands:{{range .Commands}}{{if or .IsAvailableCommand (eq .Name "help")}}
 {{commandLine .}}{{end}}{{end}}{{end}}{{with ownFlags .}}
 
 Flags:
@@ -35,6 +35,7 @@ Additional help topics:{{range .Commands}}{{if .IsAdditionalHelpTopicCommand}}
 {{commandLine .}}{{end}}{{end}}{{end}}{{if .HasAvailableSubCommands}}
 
 Use "{{.CommandPath}} [command] --help" for more information about a command.{{end}}
+
 Use "{{.Root.CommandPath}} options" for a list of the flags of all commands.
 `
 
@@ -47,7 +48,7 @@ func UseHelp(root *cobra.Command) {
 		if text == "" {
 			text = cmd.Short
 		}
-		cmd.Print(Wrap(strings.TrimSpace(text), helpWidth) + "\n\n" + cmd.UsageString())
+		cmd.Print(Wrap(strings.TrimSpace(text), helpWidth) + "\n\n" + strings.TrimLeft(cmd.UsageString(), "\n"))
 	})
 }
 

@@ -45,6 +45,9 @@ func (o *Output) Add(cmd *cobra.Command) {
 	flag := cmd.Flags().Lookup("output")
 	formats := o.formats()
 	flag.Usage = "output format: " + strings.Join(formats, ", ")
+	if template := cmd.Flags().Lookup("template"); template != nil {
+		template.Usage = "the template of -o go-template, or the file of -o go-template-file"
+	}
 	// This fails only for a flag that does not exist.
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
 }

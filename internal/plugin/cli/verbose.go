@@ -70,7 +70,7 @@ var shown = []string{
 func shownHeaders(headers http.Header) []string {
 	lines := make([]string, 0, len(headers))
 	for name, values := range headers {
-		value := "<hidden>"
+		value := "(hidden)"
 		if slices.Contains(shown, name) {
 			value = strings.Join(values, ", ")
 		}

@@ -19,6 +19,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
+	"github.com/refreshkeys/refreshkeys/internal/span"
 	"github.com/refreshkeys/refreshkeys/internal/token"
 )
 
@@ -82,15 +83,15 @@ func judgeClock(name, date string, began time.Time, took time.Duration) check {
 		return unsure(name, fmt.Errorf("its answer has no header Date"))
 	}
 	offset := offsetOf(at, began, took)
-	words := fmt.Sprintf("%s ahead of this machine's", offset.Round(time.Second))
+	words := fmt.Sprintf("%s ahead of this machine's", span.Short(offset.Truncate(time.Second)))
 	if offset < 0 {
-		words = fmt.Sprintf("%s behind this machine's", (-offset).Round(time.Second))
+		words = fmt.Sprintf("%s behind this machine's", span.Short((-offset).Truncate(time.Second)))
 	}
 	switch far := offset.Abs() - took/2; {
 	case far > token.Skew:
 		return reject(name, "%s: tokens are refused as not yet valid, or as expired", words)
 	case far > closeClocks:
-		return pass(name, "%s; up to %s is accepted", words, token.Skew)
+		return pass(name, "%s; up to %s is accepted", words, span.Short(token.Skew))
 	default:
 		return pass(name, "the same as this machine's")
 	}
@@ -283,7 +284,7 @@ func (i *installation) admitsSecrets(ctx context.Context) {
 
 // refused judges an error of a dry run: a missing right or namespace says nothing about admission.
 func refused(name string, err error) check {
-	if apierrors.IsForbidden(err) && strings.Contains(err.Error(), "cannot create resource") || apierrors.IsNotFound(err) {
+	if apierrors.IsForbidden(err) && strings.Contains(err.Error(), `is forbidden: User "`) || apierrors.IsNotFound(err) {
 		return unsure(name, err)
 	}
 	return reject(name, "%v", err)

@@ -75,7 +75,7 @@ func (i *installation) futureURL(ctx context.Context) {
 		return
 	}
 	_ = connection.Close()
-	i.add(pass("endpoint", "%s accepts connections from here", net.JoinHostPort(at.Hostname(), port)))
+	i.add(pass("endpoint", "%s accepts connections from here", i.url))
 }
 
 // inCluster reports whether only the DNS of a cluster resolves a name.

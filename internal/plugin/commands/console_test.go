@@ -141,7 +141,7 @@ func runConsole(t *testing.T, args, home string, browse func(string) error) *run
 	go func() {
 		ended <- Main(ctx, append(strings.Fields(args), "--kubeconfig", filepath.Join(w.dir, "kubeconfig")), cli.Options{
 			IOStreams: genericiooptions.IOStreams{In: strings.NewReader(""), Out: to, ErrOut: errOut},
-			Clock:     clocktesting.NewFakeClock(noon), Version: "test", Getenv: func(name string) string { return map[string]string{"HOME": home}[name] }, Browse: browse,
+			Clock:     clocktesting.NewFakeClock(noon), Build: build, Getenv: func(name string) string { return map[string]string{"HOME": home}[name] }, Browse: browse,
 		})
 		_ = to.Close()
 	}()

@@ -35,6 +35,13 @@ func TestCreate(t *testing.T) {
 		{name: "a dry run, as text", args: "create till --audience https://orders.example.com --dry-run=client", after: wantNoTill},
 		{name: "a dry run at the server", args: "create till --audience https://orders.example.com --dry-run=server", after: wantNoTill},
 		{name: "without a Secret, until a time", args: "create till --audience a --secret - --expires-at 2027-06-30T02:00:00+02:00 -o yaml"},
+		{name: "without a Secret, until it is issued", args: "create till --audience https://orders.example.com --secret - --wait", with: operated(func(f *fakeCluster, object client.Object) {
+			issue(f, object)
+			if key, ok := object.(*v1alpha1.JWTRefreshKey); ok {
+				f.change(key, func() { key.Status.SecretName = "" })
+			}
+		})},
+		{name: "with names of kubectl", args: "create jrk/till --audience https://orders.example.com --issuer jwtissuer/people --dry-run -o yaml", after: wantNoTill},
 		{name: "no audience", args: "create till", code: cli.ExitUsage},
 		{name: "a wrong lifetime", args: "create till --audience a --lifetime soon", code: cli.ExitUsage},
 		{name: "a wrong end", args: "create till --audience a --expires-at whenever", code: cli.ExitUsage},

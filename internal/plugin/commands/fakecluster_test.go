@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"net/http"
@@ -14,9 +15,13 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	appsv1 "k8s.io/api/apps/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -26,6 +31,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
@@ -46,6 +52,15 @@ type fakeCluster struct {
 	proxy http.Handler
 	// mayIntrospect is the answer to SelfSubjectAccessReviews.
 	mayIntrospect bool
+	// bare is a cluster without Refresh Keys.
+	bare bool
+	// version is that of Kubernetes, and ahead how far its clock is ahead of the plugin's.
+	version string
+	ahead   time.Duration
+	// refuses is an error of admission for every object that is created.
+	refuses error
+	// events are what a watch sends before it ends with 410.
+	events []watch.Event
 }
 
 func newFakeCluster(t *testing.T, objects []client.Object) *fakeCluster {
@@ -56,6 +71,7 @@ func newFakeCluster(t *testing.T, objects []client.Object) *fakeCluster {
 	}
 	f := &fakeCluster{Client: fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build()}
 	f.Server = quietServer(t, f)
+	f.version = "v1.37.2"
 	return f
 }
 
@@ -84,11 +100,20 @@ var kinds = map[string]func() (client.Object, client.ObjectList){
 	"jwtrefreshkeys": func() (client.Object, client.ObjectList) {
 		return &v1alpha1.JWTRefreshKey{}, &v1alpha1.JWTRefreshKeyList{}
 	},
-	"jwtissuers": func() (client.Object, client.ObjectList) { return &v1alpha1.JWTIssuer{}, &v1alpha1.JWTIssuerList{} },
-	"secrets":    func() (client.Object, client.ObjectList) { return &corev1.Secret{}, &corev1.SecretList{} },
-	"pods":       func() (client.Object, client.ObjectList) { return &corev1.Pod{}, &corev1.PodList{} },
-	"namespaces": func() (client.Object, client.ObjectList) { return &corev1.Namespace{}, &corev1.NamespaceList{} },
-	"events":     func() (client.Object, client.ObjectList) { return &eventsv1.Event{}, &eventsv1.EventList{} },
+	"jwtissuers":  func() (client.Object, client.ObjectList) { return &v1alpha1.JWTIssuer{}, &v1alpha1.JWTIssuerList{} },
+	"secrets":     func() (client.Object, client.ObjectList) { return &corev1.Secret{}, &corev1.SecretList{} },
+	"pods":        func() (client.Object, client.ObjectList) { return &corev1.Pod{}, &corev1.PodList{} },
+	"namespaces":  func() (client.Object, client.ObjectList) { return &corev1.Namespace{}, &corev1.NamespaceList{} },
+	"events":      func() (client.Object, client.ObjectList) { return &eventsv1.Event{}, &eventsv1.EventList{} },
+	"services":    func() (client.Object, client.ObjectList) { return &corev1.Service{}, &corev1.ServiceList{} },
+	"deployments": func() (client.Object, client.ObjectList) { return &appsv1.Deployment{}, &appsv1.DeploymentList{} },
+	"leases":      func() (client.Object, client.ObjectList) { return &coordinationv1.Lease{}, &coordinationv1.LeaseList{} },
+	"validatingadmissionpolicies": func() (client.Object, client.ObjectList) {
+		return &admissionregistrationv1.ValidatingAdmissionPolicy{}, &admissionregistrationv1.ValidatingAdmissionPolicyList{}
+	},
+	"validatingadmissionpolicybindings": func() (client.Object, client.ObjectList) {
+		return &admissionregistrationv1.ValidatingAdmissionPolicyBinding{}, &admissionregistrationv1.ValidatingAdmissionPolicyBindingList{}
+	},
 	"serviceaccounts": func() (client.Object, client.ObjectList) {
 		return &corev1.ServiceAccount{}, &corev1.ServiceAccountList{}
 	},
@@ -120,6 +145,10 @@ func targetOf(path string) (to target) {
 
 // ServeHTTP implements http.Handler. It answers for a user without rights (--as guest) and for one with all rights.
 func (f *fakeCluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Date", noon.Add(f.ahead).Format(http.TimeFormat))
+	if f.discovery(w, r) {
+		return
+	}
 	to := targetOf(r.URL.Path)
 	if to.subresource == "proxy" {
 		r.URL.Path, r.Host = to.rest, ""
@@ -141,6 +170,9 @@ func (f *fakeCluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	case to.subresource == "token":
 		answer, err = f.serviceAccountToken(r.Context(), to)
+	case r.URL.Query().Get("watch") != "":
+		f.watch(w)
+		return
 	default:
 		answer, err = f.object(r, to, body)
 	}
@@ -159,6 +191,36 @@ func (f *fakeCluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
 	_ = json.NewEncoder(w).Encode(answer)
+}
+
+// discovery answers what an API server says about itself, and reports whether the request asks for that. A bare cluster does not know the
+// group of Refresh Keys.
+func (f *fakeCluster) discovery(w http.ResponseWriter, r *http.Request) bool {
+	path := strings.Trim(r.URL.Path, "/")
+	w.Header().Set("Content-Type", "application/json")
+	switch {
+	case path == "version":
+		fmt.Fprintf(w, `{"gitVersion":%q}`, f.version)
+	case f.bare && strings.HasPrefix(path, "apis/"+v1alpha1.Group):
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		http.Error(w, "404 page not found", http.StatusNotFound)
+	case path == "apis/"+v1alpha1.GroupVersion.String():
+		fmt.Fprintf(w, `{"kind":"APIResourceList","groupVersion":%q,"resources":[{"name":"jwtrefreshkeys"},{"name":"jwtissuers"}]}`, v1alpha1.GroupVersion)
+	case path == "apis/admissionregistration.k8s.io/v1":
+		fmt.Fprint(w, `{"kind":"APIResourceList","groupVersion":"admissionregistration.k8s.io/v1","resources":[{"name":"validatingadmissionpolicies"}]}`)
+	default:
+		return false
+	}
+	return true
+}
+
+// watch sends the events, and then the error that ends a watch for good.
+func (f *fakeCluster) watch(w http.ResponseWriter) {
+	gone := apierrors.NewResourceExpired("too old").Status()
+	gone.Kind, gone.APIVersion = "Status", "v1"
+	for _, event := range append(slices.Clone(f.events), watch.Event{Type: watch.Error, Object: &gone}) {
+		_ = json.NewEncoder(w).Encode(map[string]any{"type": event.Type, "object": event.Object})
+	}
 }
 
 func groupOf(path string) string {
@@ -190,8 +252,15 @@ func (f *fakeCluster) object(r *http.Request, to target, body []byte) (any, erro
 		return f.list(r, to, list)
 	case r.Method == http.MethodGet:
 		err = f.Get(r.Context(), client.ObjectKeyFromObject(object), object)
+	case r.Method == http.MethodPost && f.refuses != nil:
+		err = f.refuses
 	case r.Method == http.MethodPost:
-		if err = json.Unmarshal(body, object); err == nil {
+		if strings.Contains(r.Header.Get("Content-Type"), "protobuf") {
+			_, _, err = clientgoscheme.Codecs.UniversalDeserializer().Decode(body, nil, object)
+		} else {
+			err = json.Unmarshal(body, object)
+		}
+		if err == nil {
 			var options []client.CreateOption
 			if r.URL.Query().Has("dryRun") {
 				options = append(options, client.DryRunAll)
@@ -229,6 +298,7 @@ func (f *fakeCluster) list(r *http.Request, to target, list client.ObjectList) (
 	if err := f.List(r.Context(), list, client.InNamespace(to.namespace), client.MatchingLabelsSelector{Selector: selector}); err != nil {
 		return nil, err
 	}
+	list.SetResourceVersion("1")
 	if events, ok := list.(*eventsv1.EventList); ok {
 		asked, err := fields.ParseSelector(r.URL.Query().Get("fieldSelector"))
 		if err != nil {

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	jose "github.com/go-jose/go-jose/v4"
 
@@ -33,6 +34,8 @@ type fakeTokens struct {
 	// sessions are those of the subject, and ended what a request ended of them, as it was sent.
 	sessions []oauth.Session
 	ended    string
+	// ahead is how far the clock is ahead of the plugin's.
+	ahead time.Duration
 	// forms are the requests.
 	forms []map[string][]string
 }
@@ -56,6 +59,7 @@ func (f *fakeTokens) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.forms = append(f.forms, maps.Clone(r.PostForm))
 	status, answer := f.answer(r)
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Date", noon.Add(f.ahead).Format(http.TimeFormat))
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(answer)
 }

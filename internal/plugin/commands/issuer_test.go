@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -25,7 +26,7 @@ func TestIssuerKeys(t *testing.T) {
 		{name: "none", args: "issuer keys", with: func(w *harness) { w.issuer.Status.Keys = nil }},
 		{name: "no such issuer", args: "issuer keys nothing", code: cli.ExitNotFound},
 		{name: "an unknown format", args: "issuer keys -o wide", code: cli.ExitUsage},
-		{name: "two issuers", args: "issuer keys one two", code: cli.ExitUsage},
+		{name: "several, one of which does not exist", args: "issuer keys jwtissuer/default nothing", code: cli.ExitNotFound},
 		{name: "no rights", args: "issuer keys --as guest", code: cli.ExitError},
 	})
 }
@@ -57,7 +58,7 @@ func TestIssuerRotate(t *testing.T) {
 		{name: "the access ring waits", args: "issuer rotate --wait --timeout 1s", with: operated(sign("refresh")), code: cli.ExitTimedOut},
 		{name: "the next key does not exist yet", args: "issuer rotate --wait --timeout 1s", with: func(w *harness) { w.issuer.Status.Keys = nil }, code: cli.ExitTimedOut},
 		{name: "no such issuer", args: "issuer rotate nothing", code: cli.ExitNotFound},
-		{name: "two issuers", args: "issuer rotate one two", code: cli.ExitUsage},
+		{name: "several, one of which does not exist", args: "issuer rotate nothing jwtiss/default", code: cli.ExitNotFound},
 		{name: "no rights", args: "issuer rotate --as guest", code: cli.ExitError},
 	})
 }
@@ -97,11 +98,24 @@ func TestIssuerWithdraw(t *testing.T) {
 			}
 		}
 	}
+	// access makes the next access key as old as made says, and adds a seal key.
+	access := func(made time.Duration) func(*harness) {
+		return func(w *harness) {
+			keys := slices.DeleteFunc(w.issuer.Status.Keys, func(key v1alpha1.SigningKeyStatus) bool { return key.Use == "access" && key.State == "Pending" })
+			w.issuer.Status.Keys = append(keys,
+				v1alpha1.SigningKeyStatus{KID: "next", Use: "access", Algorithm: v1alpha1.ES256, State: "Pending", CreatedAt: *at(made)},
+				v1alpha1.SigningKeyStatus{KID: "seal", Use: "seal", Algorithm: v1alpha1.EdDSA, State: "Active", CreatedAt: *at(-day)})
+		}
+	}
 	answer := func(text string) func(*harness) { return func(w *harness) { w.stdin = text } }
 	earlier := func(w *harness) { w.issuer.Annotations = map[string]string{v1alpha1.AnnotationWithdrawKey: "one, two"} }
 	play(t, "issuer-withdraw", []row{
 		{name: "confirmed", args: "issuer withdraw --kid refresh", with: answer("yes\n"), after: withdrawn("refresh")},
 		{name: "confirmed, without a line end", args: "issuer withdraw --kid refresh", with: answer("yes"), after: withdrawn("refresh")},
+		{name: "an access key, the next one is young", args: "issuer withdraw jwtissuer/default --kid access", with: all(access(-time.Minute), answer("yes\n")), after: withdrawn("access")},
+		{name: "an access key, the next one is published", args: "issuer withdraw --kid access", with: all(access(-day), answer("yes\n")), after: withdrawn("access")},
+		{name: "an access key, unasked", args: "issuer withdraw --kid access -y", with: access(-time.Minute), after: withdrawn("access")},
+		{name: "a seal key", args: "issuer withdraw --kid seal", with: all(access(-day), answer("no\n")), code: cli.ExitError, after: withdrawn("")},
 		{name: "declined", args: "issuer withdraw --kid refresh", with: answer("no\n"), code: cli.ExitError, after: withdrawn("")},
 		{name: "no answer", args: "issuer withdraw --kid refresh", code: cli.ExitError, after: withdrawn("")},
 		{name: "after others", args: "issuer withdraw --kid refresh,access --yes", with: earlier, after: withdrawn("one,two,refresh,access")},

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/refreshkeys/refreshkeys/api/v1alpha1"
 	"github.com/refreshkeys/refreshkeys/internal/plugin/cli"
@@ -47,6 +48,21 @@ func several(w *harness) {
 	})
 }
 
+// watched makes a watch send the revocation of a key and the end of another.
+func watched(w *harness) {
+	gone := w.key.DeepCopy()
+	gone.Name = "expires-later"
+	ended := w.key.DeepCopy()
+	revoked(v1alpha1.RevokedRequested)(ended)
+	ended.ResourceVersion, gone.ResourceVersion = "2", "3"
+	for _, one := range []*v1alpha1.JWTRefreshKey{ended, gone} {
+		one.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(keyKind))
+	}
+	w.prepare = func(f *fakeCluster) {
+		f.events = []watch.Event{{Type: watch.Modified, Object: ended}, {Type: watch.Deleted, Object: gone}}
+	}
+}
+
 func TestList(t *testing.T) {
 	play(t, "list", []row{
 		{name: "a namespace", with: several, args: "list"},
@@ -63,6 +79,9 @@ func TestList(t *testing.T) {
 		{name: "another namespace", args: "list -n nowhere"},
 		{name: "in JSON", args: "list -o json", with: changing(func(k *v1alpha1.JWTRefreshKey) { k.Status = v1alpha1.JWTRefreshKeyStatus{} })},
 		{name: "a template", with: several, args: "list -o jsonpath={.items[*].metadata.name}"},
+		{name: "an unknown status", args: "list --status Issued,Ready", code: cli.ExitUsage},
+		{name: "changes, until the watch ends", with: all(several, watched), args: "list --watch", code: cli.ExitError},
+		{name: "changes of a status, in names", with: all(several, watched), args: "list -w --status revoked -o name", code: cli.ExitError},
 		{name: "a wrong selector", args: "list -l a,,b", code: cli.ExitUsage},
 		{name: "a selector without parentheses", args: "list -l a%20in%20b", code: cli.ExitUsage},
 		{name: "a wrong duration", args: "list --unused-for forever", code: cli.ExitUsage},

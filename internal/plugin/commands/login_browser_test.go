@@ -127,7 +127,7 @@ func TestLoginWithABrowser(t *testing.T) {
 			}
 			code := Main(t.Context(), strings.Fields("login --issuer-url "+issuer+" --ca-file "+caFile+c.args), cli.Options{
 				IOStreams: genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &errOut},
-				Clock:     clocktesting.NewFakeClock(service.Start), Version: "test", Browse: opened,
+				Clock:     clocktesting.NewFakeClock(service.Start), Build: build, Browse: opened,
 				Getenv: func(name string) string { return map[string]string{"HOME": home}[name] },
 			})
 			if page := <-shown; code != c.code || !strings.Contains(page, c.page) {

@@ -38,7 +38,7 @@ func TestLoginOfADevice(t *testing.T) {
 			go func() {
 				ended <- Main(t.Context(), strings.Fields("login --device --issuer-url "+issuer+" --ca-file "+caFile), cli.Options{
 					IOStreams: genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &errOut},
-					Clock:     clock, Version: "test", Getenv: func(name string) string { return map[string]string{"HOME": home}[name] },
+					Clock:     clock, Build: build, Getenv: func(name string) string { return map[string]string{"HOME": home}[name] },
 				})
 			}()
 			wait := gomega.NewWithT(t)

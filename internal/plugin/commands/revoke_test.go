@@ -1,6 +1,8 @@
 package commands
 
 import (
+	"net/url"
+	"strconv"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -38,6 +40,22 @@ func pod(name string, ready corev1.ConditionStatus, ports ...corev1.ContainerPor
 	}
 }
 
+// outside adds the Service of a token service that runs outside the cluster.
+func outside(w *harness) {
+	at, err := url.Parse(w.tokens.URL)
+	if err != nil {
+		panic(err)
+	}
+	port, err := strconv.ParseInt(at.Port(), 10, 32)
+	if err != nil {
+		panic(err)
+	}
+	w.objects = append(w.objects, &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "refreshkeys-system", Name: "outside", Labels: map[string]string{"app.kubernetes.io/component": "tokenserver"}},
+		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName, ExternalName: at.Hostname(), Ports: []corev1.ServicePort{{Port: int32(port)}}},
+	})
+}
+
 func all(changes ...func(*harness)) func(*harness) {
 	return func(w *harness) {
 		for _, change := range changes {
@@ -71,6 +89,11 @@ func TestRevoke(t *testing.T) {
 		{name: "a pod accepts", args: "revoke orders --wait --timeout 1s", with: all(refusing, pods, func(w *harness) {
 			w.prepare = func(f *fakeCluster) { f.proxy = w.tokens }
 		}), code: cli.ExitTimedOut, after: wantRevoked(true)},
+		{name: "refused by replicas outside the cluster", args: "revoke jrk/orders --wait", with: all(refusing, outside), after: wantProbed},
+		{name: "several, one of which does not exist", args: "revoke orders nothing jrk/fresh", with: several, code: cli.ExitNotFound, after: wantRevoked(true)},
+		{name: "an issuer", args: "revoke jwtissuer/default", code: cli.ExitUsage, after: wantRevoked(false)},
+		{name: "a token for several", args: "revoke orders fresh --token-file -", with: several, code: cli.ExitUsage, after: wantRevoked(false)},
+		{name: "no name", args: "revoke", code: cli.ExitUsage, after: wantRevoked(false)},
 		{name: "no pods", args: "revoke orders --wait", with: refusing, code: cli.ExitUnverified, after: wantRevoked(true)},
 		{name: "a replica that cannot be reached", args: "revoke orders --wait --timeout 1s --replica https://127.0.0.1:1", with: refusing, code: cli.ExitTimedOut},
 		{name: "the token of a file", args: "revoke orders --wait --token-file $DIR/token" + replica, with: all(refusing, file(2)), after: wantProbed},

@@ -45,6 +45,8 @@ func TestRotate(t *testing.T) {
 		{name: "the next token waits", args: "rotate orders --wait --timeout 1s", with: operated(wait), code: cli.ExitTimedOut},
 		{name: "a session", args: "rotate orders", with: changing(func(k *key) { k.Status.Session = &v1alpha1.SessionStatus{} }), code: cli.ExitRefused},
 		{name: "revoked by its spec", args: "rotate orders", with: changing(func(k *key) { k.Spec.Revoked = true }), code: cli.ExitRefused},
+		{name: "several, until they are issued", args: "rotate orders jrk/expires --wait", with: all(several, operated(issue))},
+		{name: "several, one of which is a session", args: "rotate -n billing session-1 signin-2 nothing", with: several, code: cli.ExitRefused},
 		{name: "no such key", args: "rotate nothing", code: cli.ExitNotFound},
 		{name: "no name", args: "rotate", code: cli.ExitUsage},
 		{name: "a wrong timeout", args: "rotate orders --timeout soon", code: cli.ExitUsage},

@@ -76,6 +76,8 @@ func TestToken(t *testing.T) {
 		{name: "as text", args: "token orders"},
 		{name: "in JSON, with its text", args: "token orders -o json --show-token"},
 		{name: "with its text", args: "token orders --show-token"},
+		{name: "several, one of which has no Secret", args: "token orders fresh", with: several, code: cli.ExitNotFound},
+		{name: "the texts of several", args: "token orders fresh --show-token", with: several, code: cli.ExitUsage},
 		{name: "a Secret with another text", args: "token orders", with: func(w *harness) { w.secret.Data[v1alpha1.SecretToken] = []byte("noise") }, code: cli.ExitRefused},
 		{name: "no Secret yet", args: "token orders", with: func(w *harness) { w.secret.Name = "other" }, code: cli.ExitNotFound},
 		{name: "an empty Secret", args: "token orders", with: func(w *harness) { w.secret.Data = nil }, code: cli.ExitNotFound},

@@ -54,7 +54,7 @@ func (l *lister) follow(ctx context.Context, k *cluster, list *v1alpha1.JWTRefre
 				return apierrors.FromObject(event.Object)
 			}
 			key, ok := event.Object.(*v1alpha1.JWTRefreshKey)
-			if !ok || event.Type != watch.Deleted && !l.filter.matches(key, l.Clock.Now()) {
+			if !ok || !l.filter.matches(key, l.Clock.Now()) {
 				continue
 			}
 			if event.Type == watch.Deleted && key.DeletionTimestamp == nil {

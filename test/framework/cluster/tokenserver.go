@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 const (
@@ -39,6 +40,9 @@ func RunTokenServersOf(ctx context.Context, c *Cluster, binary string, replicas 
 	if err := c.ServiceAccountKubeconfig(ctx, managerNamespace, tokenServerAccount, kubeconfig); err != nil {
 		return nil, err
 	}
+	if err := announceTokenServers(ctx, c, replicas); err != nil {
+		return nil, err
+	}
 	var processes []*Process
 	for n := 1; n <= replicas; n++ {
 		name := fmt.Sprintf("%s-%d", tokenServerName, n)
@@ -70,6 +74,38 @@ func RunTokenServersOf(ctx context.Context, c *Cluster, binary string, replicas 
 	}
 	return processes, nil
 }
+
+// announceTokenServers makes the Service by which `kubectl refreshkey` finds the replicas, which are no pods: it names this machine, and
+// a port for each replica.
+func announceTokenServers(ctx context.Context, c *Cluster, replicas int) error {
+	var manifest strings.Builder
+	fmt.Fprintf(&manifest, outsideService, managerNamespace, tokenServerHost)
+	for n := 1; n <= replicas; n++ {
+		port, err := c.Port(fmt.Sprintf("%s-%d", tokenServerName, n))
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&manifest, "  - {name: replica-%d, port: %d}\n", n, port)
+	}
+	file := filepath.Join(c.Dir(), "tokenserver-service.yaml")
+	if err := os.WriteFile(file, []byte(manifest.String()), 0o600); err != nil {
+		return err
+	}
+	_, err := c.Kubectl(ctx, "apply", "--server-side", "--force-conflicts", "-f", file)
+	return err
+}
+
+const outsideService = `apiVersion: v1
+kind: Service
+metadata:
+  name: tokenserver-on-this-machine
+  namespace: %s
+  labels: {app.kubernetes.io/component: tokenserver}
+spec:
+  type: ExternalName
+  externalName: %s
+  ports:
+`
 
 // TokenServiceCA writes the certificate authority of the token service to a file, and returns its path.
 func TokenServiceCA(ctx context.Context, c *Cluster) (string, error) {
