@@ -130,7 +130,7 @@ func (s *stage) shell(page *guide.Page) (guide.Shell, error) {
 	shell := guide.Shell{
 		Dir: filepath.Join(s.dir, "work"), Typed: strings.NewReplacer(names...),
 		Shown: strings.NewReplacer(":"+s.namespace+":", ":shop:", "namespace/"+s.namespace, "namespace/shop", "from "+s.namespace+" namespace", "from shop namespace"),
-		Env: append(os.Environ(), "PATH="+path, "HOME="+s.dir, "KUBECONFIG="+s.cluster.Kubeconfig(), "KUBERC=off", "KUBECTL_KUBERC=false", "NO_COLOR=1"),
+		Env:   append(os.Environ(), "PATH="+path, "HOME="+s.dir, "KUBECONFIG="+s.cluster.Kubeconfig(), "KUBERC=off", "KUBECTL_KUBERC=false", "NO_COLOR=1"),
 		// The cluster is up, and the demo stops it.
 		Prelude: "make() { :; }\n",
 	}

@@ -51,7 +51,7 @@ func run() error {
 	for name := range texts {
 		return fmt.Errorf("%s/%s.yaml is an example of no type", examples, name)
 	}
-	return os.WriteFile(page, []byte(filled), 0o644) //nolint:gosec // a page that everyone reads
+	return os.WriteFile(page, []byte(filled), 0o644)
 }
 
 // fill returns the page with its examples, and removes from texts those that it used.

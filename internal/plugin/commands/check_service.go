@@ -30,7 +30,7 @@ const (
 	// managerLease is the Lease of the leading manager.
 	managerLease = "refreshkeys-manager"
 	// servingSecret is the Secret with the serving certificate of the token service, unless the manager has another --tls-secret.
-	servingSecret = "refreshkeys-tokenserver-tls" //nolint:gosec // a name, not a secret
+	servingSecret = "refreshkeys-tokenserver-tls"
 	// certificateSoon is the time before the end of a certificate in which it is reported.
 	certificateSoon = 7 * 24 * time.Hour
 	// answerTimeout limits a request of a check.

@@ -102,9 +102,10 @@ func TestIssuerWithdraw(t *testing.T) {
 	access := func(made time.Duration) func(*harness) {
 		return func(w *harness) {
 			keys := slices.DeleteFunc(w.issuer.Status.Keys, func(key v1alpha1.SigningKeyStatus) bool { return key.Use == "access" && key.State == "Pending" })
-			w.issuer.Status.Keys = append(keys,
+			keys = append(keys,
 				v1alpha1.SigningKeyStatus{KID: "next", Use: "access", Algorithm: v1alpha1.ES256, State: "Pending", CreatedAt: *at(made)},
 				v1alpha1.SigningKeyStatus{KID: "seal", Use: "seal", Algorithm: v1alpha1.EdDSA, State: "Active", CreatedAt: *at(-day)})
+			w.issuer.Status.Keys = keys
 		}
 	}
 	answer := func(text string) func(*harness) { return func(w *harness) { w.stdin = text } }
