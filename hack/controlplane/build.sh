@@ -50,7 +50,7 @@ has() { # folder
   [ -x "$1/etcd" ] && [ -x "$1/kube-apiserver" ] && [ -x "$1/kubectl" ]
 }
 
-# choose sets what is used (a folder of bin/k8s), how (built or downloaded) and why, from the record or anew.
+# choose sets what is used (a folder of bin/k8s), how (built or downloaded) and why, from the record or by a new choice.
 choose() {
   local pin=""
   if [ -e "$record" ]; then read -r used pin how why <"$record"; fi

@@ -138,7 +138,7 @@ func installed(t *testing.T, program string) string {
 	return path
 }
 
-// TestSkopeoCopy copies the layout and the archive into a registry by skopeo. Skopeo 1.9 writes the index anew, with another digest.
+// TestSkopeoCopy copies the layout and the archive into a registry by skopeo. Skopeo 1.9 writes another index, with a digest of its own.
 func TestSkopeoCopy(t *testing.T) {
 	skopeo := installed(t, "skopeo")
 	host := serveRegistry(t)

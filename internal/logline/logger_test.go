@@ -10,7 +10,7 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// TestTimes checks that the time of a line is in RFC 3339, in UTC and with milliseconds, whatever the zone of the machine.
+// TestTimes checks that the time of a line is in RFC 3339, in UTC and with milliseconds, in any zone of the machine.
 func TestTimes(t *testing.T) {
 	var out bytes.Buffer
 	before := time.Now().Truncate(time.Millisecond)

@@ -40,7 +40,7 @@ func TestSupportedVersions(t *testing.T) {
 // pinned returns the version of Kubernetes that the go.mod in a folder pins.
 func pinned(t *testing.T, folder string) string {
 	t.Helper()
-	found := regexp.MustCompile(`(?m)^require k8s\.io/kubernetes v(\S+)`).FindStringSubmatch(read(t, folder+"/go.mod"))
+	found := regexp.MustCompile(`(?m)^require \S+/kubernetes v(\S+)`).FindStringSubmatch(read(t, folder+"/go.mod"))
 	if found == nil {
 		t.Fatalf("%s/go.mod pins no k8s.io/kubernetes", folder)
 	}

@@ -11,7 +11,7 @@ import (
 const (
 	// helpWidth is the number of columns of a help text.
 	helpWidth = 100
-	// flagWidth is what pflag is told: it lets the last word of a line exceed that by up to five columns.
+	// flagWidth is the width for pflag, which lets the last word of a line exceed that by up to five columns.
 	flagWidth = helpWidth - 5
 )
 

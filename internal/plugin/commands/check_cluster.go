@@ -282,7 +282,7 @@ func (i *installation) admitsSecrets(ctx context.Context) {
 	}
 }
 
-// refused judges an error of a dry run: a missing right or namespace says nothing about admission.
+// refused judges an error of a dry run: a missing right or namespace does not report on admission.
 func refused(name string, err error) check {
 	if apierrors.IsForbidden(err) && strings.Contains(err.Error(), `is forbidden: User "`) || apierrors.IsNotFound(err) {
 		return unsure(name, err)

@@ -214,7 +214,7 @@ func (f *fakeCluster) discovery(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// watch sends the events, and then the error that ends a watch for good.
+// watch sends the events, and then the error that ends a watch.
 func (f *fakeCluster) watch(w http.ResponseWriter) {
 	gone := apierrors.NewResourceExpired("too old").Status()
 	gone.Kind, gone.APIVersion = "Status", "v1"
