@@ -49,6 +49,7 @@ func TestAnOldSnapshotOfEtcd(t *testing.T) {
 			}
 		}
 	}
+	h.CreateNamespace("shop", nil)
 	for _, key := range []*v1alpha1.JWTRefreshKey{
 		harness.NewKey("shop", "orders"), harness.NewKey("shop", "gone"), harness.NewKey("shop", "till", func(key *v1alpha1.JWTRefreshKey) {
 			key.Spec.Rotation = &v1alpha1.RotationSpec{Mode: v1alpha1.RotationOneTimeUse}
