@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -35,12 +36,14 @@ func TestABrowserThatDoesNotRead(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t)
-			began, ended := time.Now(), make(chan error, 1)
+			began, opened, ended := time.Now(), make(chan struct{}), make(chan error, 1)
 			f.stream("GET /api/test/rows", func(w http.ResponseWriter, _ *http.Request, _ *person, _ <-chan struct{}) {
 				behind := clocktesting.NewFakeClock(began)
 				out := newSender(w, behind)
 				out.begin()
-				var err error
+				// The time of the first event begins when the browser has the stream.
+				err := out.control.Flush()
+				<-opened
 				for n := 0; n < c.count && err == nil; n++ {
 					behind.SetTime(time.Now().Add(c.bound - slowest))
 					err = out.event("put", row, false)
@@ -51,7 +54,10 @@ func TestABrowserThatDoesNotRead(t *testing.T) {
 			served.Config, served.EnableHTTP2 = f.HTTPServer(nil), c.http2
 			served.StartTLS()
 			t.Cleanup(served.Close)
+			open := sync.OnceFunc(func() { close(opened) })
+			t.Cleanup(open)
 			stream := f.streamAt(served, "/api/test/rows", f.signedIn(f.cluster.user("jane")))
+			open()
 			if stream.answer.ProtoMajor == 2 != c.http2 {
 				t.Fatalf("the stream is of %s", stream.answer.Proto)
 			}
