@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
 	"github.com/refreshkeys/refreshkeys/internal/plugin/cli"
@@ -23,6 +25,9 @@ type installation struct {
 	*cluster
 	// api is a client of the API server that shows the headers of answers.
 	api *http.Client
+	// serving is the Secret with the serving certificate of the token service; unserving says why it cannot be read.
+	serving   *corev1.Secret
+	unserving error
 	// direct is a client of the token service.
 	direct *http.Client
 	// offset is how far the API server's clock is ahead of this machine's.
@@ -81,7 +86,8 @@ func (i *installation) run(ctx context.Context) error {
 	if i.api, err = rest.HTTPClientFor(i.config); err != nil {
 		return err
 	}
-	if i.direct, err = i.httpClient(i.replicas.caFile, i.operatorCA(ctx)); err != nil {
+	i.serving, i.unserving = i.clients.CoreV1().Secrets(i.replicas.namespace).Get(ctx, servingSecret, metav1.GetOptions{})
+	if i.direct, err = i.httpClient(i.replicas.caFile, i.operatorCA()); err != nil {
 		return err
 	}
 	done := i.Progress.During("checking the cluster")

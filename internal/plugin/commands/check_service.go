@@ -38,12 +38,11 @@ const (
 )
 
 // operatorCA returns the certificate authority of the token service, from the operator's namespace; nil if it cannot be read.
-func (i *installation) operatorCA(ctx context.Context) []byte {
-	secret, err := i.clients.CoreV1().Secrets(i.replicas.namespace).Get(ctx, servingSecret, metav1.GetOptions{})
-	if err != nil {
+func (i *installation) operatorCA() []byte {
+	if i.unserving != nil {
 		return nil
 	}
-	return secret.Data["ca.crt"]
+	return i.serving.Data["ca.crt"]
 }
 
 // futureURL checks the name of an issuer that does not exist yet, and whether its host accepts connections from here.
@@ -223,7 +222,7 @@ func (i *installation) endpoint(ctx context.Context, issuer *v1alpha1.JWTIssuer)
 	answer, err := i.fetch(ctx, i.direct, endpoint.JWKSURL(issuer.Spec.URL), "")
 	if err != nil {
 		i.add(judgeUnreachable(name, issuer.Spec.URL, err))
-		i.storedCertificate(ctx, issuer)
+		i.storedCertificate(issuer)
 		return
 	}
 	i.add(pass(name, "%s publishes %d signing keys", issuer.Spec.URL, answer.keys))
@@ -251,14 +250,13 @@ func judgeUnreachable(name, at string, err error) check {
 }
 
 // storedCertificate checks the certificate in the operator's namespace, for an issuer that cannot be reached from here.
-func (i *installation) storedCertificate(ctx context.Context, issuer *v1alpha1.JWTIssuer) {
+func (i *installation) storedCertificate(issuer *v1alpha1.JWTIssuer) {
 	name := "certificate of " + issuer.Name
-	secret, err := i.clients.CoreV1().Secrets(i.replicas.namespace).Get(ctx, servingSecret, metav1.GetOptions{})
-	if err != nil {
-		i.add(unsure(name, err))
+	if i.unserving != nil {
+		i.add(unsure(name, i.unserving))
 		return
 	}
-	block, _ := pem.Decode(secret.Data["tls.crt"])
+	block, _ := pem.Decode(i.serving.Data["tls.crt"])
 	if block == nil {
 		i.add(reject(name, "Secret %s holds no certificate", servingSecret))
 		return

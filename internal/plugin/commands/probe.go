@@ -39,7 +39,7 @@ func (f *replicaFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringArrayVar(&f.urls, "replica", nil, "the URL of a replica of the token service, such as https://10.0.0.1:8443; repeat the flag for several; if not set, the plugin looks in --operator-namespace")
 	flags.StringVar(&f.caFile, "ca-file", "", "a PEM file with the CA certificate of --replica, in addition to the ca.crt of the key's Secret")
-	flags.StringVar(&f.namespace, "operator-namespace", "refreshkeys-system", "the namespace of the token service's pods")
+	flags.StringVar(&f.namespace, "operator-namespace", operatorNamespace, "the namespace of the token service's pods")
 	flags.StringVar(&f.account, "introspect-as", "", "query /introspect at --replica as this ServiceAccount (namespace/name), which may create jwtrefreshkeys/introspect; required for one-time keys")
 }
 
