@@ -55,3 +55,13 @@ build_once() { # step such as 2/5, file, version, arguments of go build ...
   part=""
   printf '%s  done in %ds (%ds in all)\n' "$label" $((SECONDS - started)) "$SECONDS"
 }
+
+# build_tool builds a program for this machine into bin/tools, once for each version, and prints its path. Progress goes to stderr.
+build_tool() { # name, version, arguments of go build ...
+  local tool
+  tool=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/bin/tools/$1-$2
+  shift
+  mkdir -p "$(dirname "$tool")"
+  CGO_ENABLED=0 build_once 1/1 "$tool" "$@" >&2
+  echo "$tool"
+}
