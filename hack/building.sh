@@ -65,3 +65,14 @@ build_tool() { # name, version, arguments of go build ...
   CGO_ENABLED=0 build_once 1/1 "$tool" "$@" >&2
   echo "$tool"
 }
+
+# build_own builds a program of this repository, and again after a change of its sources.
+build_own() { # file, folder of its module
+  local newer
+  newer=$(find "$2" -name '*.go' -newer "$1" -o -name 'go.*' -newer "$1" 2>/dev/null || true)
+  if [ -x "$1" ] && [ -z "$newer" ]; then return; fi
+  echo "building $(basename "$1") of $2" >&2
+  mkdir -p "$(dirname "$1")"
+  (cd "$2" && CGO_ENABLED=0 go build -trimpath -o "$1.$$" .)
+  mv "$1.$$" "$1"
+}

@@ -60,24 +60,16 @@ func writeImage(out, command, tag string, result build.Result) error {
 // writeDockerArchives writes an archive of each platform's image. Docker without its containerd store, and kind,
 // read no index of images.
 func writeDockerArchives(folder, command, tag string, result build.Result) error {
-	index, ok := result.(v1.ImageIndex)
-	if !ok {
-		return fmt.Errorf("%T is not an index of images", result)
-	}
-	manifest, err := index.IndexManifest()
-	if err != nil {
-		return err
-	}
 	reference, err := name.NewTag(tag)
 	if err != nil {
 		return err
 	}
-	for _, each := range manifest.Manifests {
-		image, err := index.Image(each.Digest)
-		if err != nil {
-			return err
-		}
-		archive := filepath.Join(folder, command+"-"+strings.ReplaceAll(each.Platform.String(), "/", "-")+".tar")
+	all, err := imagesOf(result)
+	if err != nil {
+		return err
+	}
+	for platform, image := range all {
+		archive := filepath.Join(folder, command+"-"+strings.ReplaceAll(platform, "/", "-")+".tar")
 		if err := tarball.WriteToFile(archive+".part", reference, image); err != nil {
 			return err
 		}
@@ -86,6 +78,32 @@ func writeDockerArchives(folder, command, tag string, result build.Result) error
 		}
 	}
 	return nil
+}
+
+// imagesOf returns the images of a build by platform, such as linux/amd64. A build for one platform is an image without an index.
+func imagesOf(result build.Result) (map[string]v1.Image, error) {
+	switch result := result.(type) {
+	case v1.ImageIndex:
+		manifest, err := result.IndexManifest()
+		if err != nil {
+			return nil, err
+		}
+		all := map[string]v1.Image{}
+		for _, each := range manifest.Manifests {
+			if all[each.Platform.String()], err = result.Image(each.Digest); err != nil {
+				return nil, err
+			}
+		}
+		return all, nil
+	case v1.Image:
+		config, err := result.ConfigFile()
+		if err != nil {
+			return nil, err
+		}
+		return map[string]v1.Image{config.Platform().String(): result}, nil
+	default:
+		return nil, fmt.Errorf("%T is neither an image nor an index of images", result)
+	}
 }
 
 func writeLayout(folder, tag string, result build.Result) error {

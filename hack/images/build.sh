@@ -22,12 +22,7 @@ platforms=${2:-linux/amd64,linux/arm64}
 version=${3:-}
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
+. hack/building.sh
 tool=$PWD/bin/tools/images
-newer=$(find hack/images -name '*.go' -newer "$tool" -o -name 'go.*' -newer "$tool" 2>/dev/null || true)
-if [ ! -x "$tool" ] || [ -n "$newer" ]; then
-  echo "images: building ko, once" >&2
-  mkdir -p bin/tools
-  (cd hack/images && GOWORK=off CGO_ENABLED=0 go build -trimpath -o "$tool.$$" .)
-  mv "$tool.$$" "$tool"
-fi
+build_own "$tool" hack/images
 exec "$tool" -root . -out "$out" -version "${version:-$(<VERSION)}" -platforms "$platforms"
